@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Canonical JSON: the one byte string of a document, for hashing and signing.
+
+Sorted keys, no white space, UTF-8, integers only. Two equal documents have equal
+bytes in every version of the collection; floats, duplicate keys and integers
+beyond 2**63 are refused so that no two parsers can disagree about a document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Union
+
+from .errors import InvalidInput
+
+Json = Union[None, bool, int, str, "list[Json]", "dict[str, Json]"]
+
+_MAX_INTEGER = 2**63 - 1
+_MAX_DEPTH = 32
+
+
+def dumps(document: Json) -> bytes:
+    """The canonical bytes of ``document``."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(document: Json) -> str:
+    """SHA-256 of the canonical bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(dumps(document)).hexdigest()
+
+
+def loads(text: str | bytes, *, where: str, limit: int) -> Json:
+    """Parse JSON of at most ``limit`` bytes, refusing whatever has no canonical form.
+
+    Raises InvalidInput naming ``where``: not JSON, not UTF-8, too long, too deep,
+    a duplicate key, a float, NaN, an integer outside 64 bits, a lone surrogate.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(data) > limit:
+        raise InvalidInput(f"is {len(data)} bytes long, at most {limit} are allowed", where=where)
+
+    def refuse(kind: str) -> Any:
+        raise InvalidInput(f"holds {kind}, which has no canonical form", where=where)
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        mapping = dict(items)
+        if len(mapping) != len(items):
+            refuse("a duplicate key")
+        return mapping
+
+    def integer(digits: str) -> int:
+        if len(digits) > 20 or abs(int(digits)) > _MAX_INTEGER:
+            refuse("an integer outside 64 bits")
+        return int(digits)
+
+    try:
+        document = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=pairs,
+            parse_float=lambda _digits: refuse("a fraction"),
+            parse_constant=lambda name: refuse(name),
+            parse_int=integer,
+        )
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("is not JSON in UTF-8", where=where) from error
+    _check(document, where, 0)
+    return document  # type: ignore[no-any-return]
+
+
+def _check(document: Any, where: str, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise InvalidInput(f"is nested deeper than {_MAX_DEPTH} levels", where=where)
+    if isinstance(document, str):
+        _check_text(document, where)
+    elif isinstance(document, list):
+        for item in document:
+            _check(item, where, depth + 1)
+    elif isinstance(document, dict):
+        for key, item in document.items():
+            _check_text(key, where)
+            _check(item, where, depth + 1)
+
+
+def _check_text(text: str, where: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidInput("holds a lone surrogate, which has no canonical form", where=where) from error

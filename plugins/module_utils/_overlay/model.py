@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What should exist on this host, as values: the output of ``plan``, the input of ``apply``."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Mapping
+
+from .._common.ids import EndpointId, LeaseId, NodeId
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An endpoint that runs on this host: where its workload's namespace is and what it gets."""
+
+    endpoint: EndpointId
+    lease: LeaseId
+    ipv4: ipaddress.IPv4Address
+    ipv6: ipaddress.IPv6Address
+    carries: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # ranges it routes for (R8)
+
+
+@dataclass(frozen=True)
+class TunnelPeer:
+    """Another host of the network, as WireGuard sees it."""
+
+    node: NodeId
+    public_key: str
+    endpoint: str
+    port: int
+    allowed_ips: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """This host's WireGuard interface in a network. The private key is never here: apply finds it on disk."""
+
+    port: int
+    mtu: int
+    ipv4: ipaddress.IPv4Address
+    ipv6: ipaddress.IPv6Address
+    peers: tuple[TunnelPeer, ...]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A DNS name below ``avpn.internal`` and the endpoints it stands for."""
+
+    name: str  # "web.prod.avpn.internal"
+    ipv4: tuple[ipaddress.IPv4Address, ...]
+    ipv6: tuple[ipaddress.IPv6Address, ...]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """All of one network on this host. ``firewall`` is compiled by ``_policy`` (nft's own words, by object)."""
+
+    network: str  # network id
+    name: str  # the tenant's name for it: names end in <name>.avpn.internal
+    owner: str
+    ipv4: ipaddress.IPv4Network
+    ipv6: ipaddress.IPv6Network
+    tunnel: Tunnel
+    attachments: tuple[Attachment, ...]
+    names: tuple[Name, ...]
+    firewall: "object"  # _policy.compile.Ruleset
+    ledger: tuple[int, int]  # generation, version it was planned from
+    manifest: int | None  # version of the manifest, None: none yet (nothing passes)
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """Everything of ours on this host; what is not here is removed."""
+
+    networks: Mapping[str, NetworkPlan] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)  # network id -> what could not be planned; left as is

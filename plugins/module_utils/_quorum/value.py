@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ledger's value: what the voters of a network agree on, version by version.
+
+A value is immutable; ``change`` modules build the next one from its parent. Its hash is the
+SHA-256 of its canonical JSON (``to_json``), which is also what travels and what is stored.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Mapping
+
+from .._chain.model import NetworkRecord, Voter
+from .._common.ids import EndpointId, LeaseId, NodeId
+
+MAX_SLOTS = 16_384
+
+
+@dataclass(frozen=True)
+class HostEntry:
+    """A participating host. Author: the host itself."""
+
+    key: str  # Ed25519 public key, base64; pinned when it first matched the chain
+    wireguard: str  # X25519 public key of the host's tunnel in this network, base64
+    endpoint: str  # IP address of the encrypted socket
+    port: int  # UDP port of the encrypted socket
+    mtu: int
+    address: ipaddress.IPv4Address  # the host's own address in the network
+    height: int  # chain height the entry was made at
+    batch: str  # "provider/node/serial" of the signature that covers it
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The address of one endpoint and who holds it. Slots are released, never deleted."""
+
+    address: ipaddress.IPv4Address | None  # None once a released slot's address was reused
+    lease: LeaseId
+    created: int  # created_at of the lease: a binding moves only to a lease created later
+    host: NodeId
+    height: int
+    bound: bool  # False: released
+    batch: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock for other plays. The fencing token is the version of the ledger that granted it."""
+
+    holder: NodeId
+    token: int
+    expires: int  # chain height after which it is free
+    height: int
+    batch: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One author's signature over a set of entries: the entries' digests, in order."""
+
+    author: NodeId
+    serial: int  # rises with every batch of this author
+    digests: tuple[str, ...]
+    signature: str  # Ed25519, base64
+
+
+@dataclass(frozen=True)
+class Value:
+    """The agreed state of a network at one version."""
+
+    network: str  # network id
+    generation: int
+    version: int
+    parent: str  # hash of the value before; of the genesis document for version 0
+    record: NetworkRecord
+    record_height: int
+    voters: tuple[Voter, ...]
+    hosts: Mapping[NodeId, HostEntry] = field(default_factory=dict)
+    slots: Mapping[EndpointId, Slot] = field(default_factory=dict)
+    locks: Mapping[str, Lock] = field(default_factory=dict)
+    batches: Mapping[str, Batch] = field(default_factory=dict)  # by "provider/node/serial"
+    serials: Mapping[NodeId, int] = field(default_factory=dict)  # highest serial of each author
+
+    def bound(self) -> dict[EndpointId, Slot]:
+        """Slots that hold an address for a lease now."""
+        return {endpoint: slot for endpoint, slot in self.slots.items() if slot.bound and slot.address is not None}
