@@ -138,6 +138,22 @@ class NetworkView:
         return frozenset(lease.id.provider for lease in self.running_leases())
 
 
+ABSENT = ""  # the digest under which the absence of a record is remembered
+
+
+@dataclass(frozen=True)
+class SeenRecord:
+    """A record as it was seen on chain: its digest, and the first and last height at which a view found it.
+
+    ``digest`` is ``records.record_digest``; ABSENT stands for "no such record", ``invalid:…`` for a
+    text that was refused.
+    """
+
+    digest: str
+    first_seen: int
+    last_seen: int
+
+
 @dataclass(frozen=True)
 class View:
     """The chain as read at one height. ``time`` is that block's time in Unix seconds."""
@@ -147,6 +163,11 @@ class View:
     time: int
     networks: Mapping[str, NetworkView]  # by network id
     hosts: Mapping[NodeId, HostRecord]
+    # network id -> what this host has seen of its record, oldest first, at most 16
+    seen_records: Mapping[str, tuple[SeenRecord, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # network id -> owner, name
+    # network id or "provider/node" -> what was wrong; the last good state is kept
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     def hosts_of(self, provider: str) -> tuple[HostRecord, ...]:
         return tuple(host for node, host in sorted(self.hosts.items()) if node.provider == provider)
