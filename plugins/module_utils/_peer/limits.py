@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What one caller may cost: sessions at a time, and how often it may ask for what is expensive.
+
+One small file per caller, under the caller's fingerprint. Open sessions hold a lock on one byte each,
+which the kernel gives back whatever happens to the process; the times of recent requests stand in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from .._common.errors import Unavailable
+
+_SLOTS_AT = 1 << 20  # byte offset of the session locks, beyond any content
+_CONTENT_AT = 1 << 19  # byte whose lock guards the content
+
+
+class Limits:
+    """The limits of one caller (or of all, under a name of our own) below ``directory``."""
+
+    def __init__(self, directory: Path, caller: str) -> None:
+        name = hashlib.sha256(caller.encode()).hexdigest()[:32]
+        self._handle = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+    def enter(self, sessions: int) -> None:
+        """Take one of ``sessions`` places until the process ends or ``close``. Raises Unavailable when all are taken."""
+        for slot in range(sessions):
+            try:
+                fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _SLOTS_AT + slot)
+                return
+            except OSError:
+                continue
+        raise Unavailable(f"{sessions} sessions with this key are open already", remedy="Close one, or wait")
+
+    def take(self, what: str, *, every: float, burst: int = 1) -> float:
+        """Seconds to wait before ``what`` is allowed; 0 means allowed now, and counted.
+
+        At most ``burst`` at once, refilled by one ``every`` seconds (a token bucket, kept as the
+        generic cell rate algorithm keeps it: one time per bucket).
+        """
+        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, _CONTENT_AT)
+        try:
+            content = os.pread(self._handle, 4096, 0)
+            try:
+                times = {str(key): float(value) for key, value in json.loads(content or b"{}").items()}
+            except (ValueError, AttributeError, TypeError):
+                times = {}
+            now = time.time()
+            # A clock that was set back must not lock anybody out for longer than a full bucket takes.
+            due = min(max(times.get(what, now), now), now + every * burst)
+            wait = due + every - (now + every * burst)
+            if wait > 0:
+                return wait
+            times[what] = due + every
+            text = json.dumps(times).encode()
+            os.pwrite(self._handle, text, 0)
+            os.ftruncate(self._handle, len(text))
+            return 0.0
+        finally:
+            fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _CONTENT_AT)
