@@ -3,20 +3,23 @@
 
 """The ledger's value: what the voters of a network agree on, version by version.
 
-A value is immutable; ``change`` modules build the next one from its parent. Its hash is the
-SHA-256 of its canonical JSON (``to_json``), which is also what travels and what is stored.
+A value is immutable; ``change`` builds the next one from its parent. Its hash is the
+SHA-256 of its canonical JSON (``codec.value_json``), which is also what travels and what is stored.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Mapping
 
 from .._chain.model import NetworkRecord, Voter
 from .._common.ids import EndpointId, LeaseId, NodeId
 
 MAX_SLOTS = 16_384
+MAX_HOSTS = 1_024
+MAX_LOCKS = 256
+MAX_VOTERS = 5
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,23 @@ class Lock:
 
 @dataclass(frozen=True)
 class Batch:
-    """One author's signature over a set of entries: the entries' digests, in order."""
+    """One author's signature over a set of entries: the entries' digests, in ascending order.
+
+    The batch names its generation and key, so that it stays verifiable after a recovery, after the
+    author changed its key, and after it left.
+    """
 
     author: NodeId
+    generation: int
     serial: int  # rises with every batch of this author
+    key: str  # Ed25519 public key the signature verifies with, base64
     digests: tuple[str, ...]
     signature: str  # Ed25519, base64
+
+    @property
+    def name(self) -> str:
+        """How entries refer to it: ``provider/node/serial``."""
+        return f"{self.author}/{self.serial}"
 
 
 @dataclass(frozen=True)

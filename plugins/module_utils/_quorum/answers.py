@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What voters answer, as values. On the wire each is one JSON object whose field names the kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .._common import fields
+from .._common.canonical import Json
+from .._common.errors import InvalidInput
+from .._common.ids import NodeId
+from . import codec
+from .messages import Acceptance, Ballot, Promise
+from .requests import Update, parse_have
+
+_MAX_WAIT = 3_600_000
+
+
+@dataclass(frozen=True)
+class Promised:
+    """A promise; ``change`` is the one of the accepted ballot it shows, as JSON, to be finished."""
+
+    promise: Promise
+    change: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"promise": self.promise.to_json(), "change": self.change}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something higher, or somebody's hold, is in the way for ``wait`` milliseconds."""
+
+    highest: Ballot
+    holder: NodeId
+    wait: int
+    shown: Promise | None = None  # the signed promise of ``highest``, if there is one
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "refused": {
+                "highest": self.highest.to_json(),
+                "holder": str(self.holder),
+                "wait": self.wait,
+                "shown": None if self.shown is None else self.shown.to_json(),
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Newer:
+    """The version is certified already."""
+
+    update: Update
+
+    def to_json(self) -> dict[str, Json]:
+        return {"newer": self.update.to_json()}
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """The voter doesn't hold the parent; it has ``have`` (generation, version), or nothing."""
+
+    have: tuple[int, int] | None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"lacking": None if self.have is None else list(self.have)}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The value is accepted."""
+
+    acceptance: Acceptance
+
+    def to_json(self) -> dict[str, Json]:
+        return {"acceptance": self.acceptance.to_json()}
+
+
+@dataclass(frozen=True)
+class RejectedBy:
+    """The value breaks a rule; asking again won't help."""
+
+    rule: str
+    what: str
+
+    def to_json(self) -> dict[str, Json]:
+        return {"rejected": {"rule": self.rule, "what": self.what}}
+
+
+@dataclass(frozen=True)
+class NotSeen:
+    """The voter's view of the chain isn't good enough yet; ``height`` and above would do."""
+
+    what: str
+    height: int
+
+    def to_json(self) -> dict[str, Json]:
+        return {"unseen": {"what": self.what, "height": self.height}}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The voter holds this version, or a later one."""
+
+    version: int
+
+    def to_json(self) -> dict[str, Json]:
+        return {"learned": self.version}
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The newest certified value, or None if there is nothing above what was named."""
+
+    update: Update | None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"fetched": None if self.update is None else self.update.to_json()}
+
+
+Answer = Union[Promised, Refused, Newer, Lacking, Accepted, RejectedBy, NotSeen, Learned, Fetched]
+
+
+def parse_answer(document: Any, where: str) -> Answer:
+    """A voter's answer; InvalidInput if it isn't one. ``where`` names the voter."""
+    kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen", "learned", "fetched"}
+    raw = fields.obj(document, where, required=set(), optional=kinds | {"change"})
+    (kind, *others) = sorted(raw.keys() - {"change"}) or [""]
+    if others or not kind or ("change" in raw) != (kind == "promise"):
+        raise InvalidInput("is not an answer of a voter", where=where)
+    body, at = raw[kind], f"{where}.{kind}"
+    if kind == "promise":
+        change = raw["change"]
+        if change is not None and not isinstance(change, dict):
+            raise InvalidInput("must be an object or null", where=f"{where}.change")
+        return Promised(Promise.from_json(body, at), change)
+    if kind == "refused":
+        fields.obj(body, at, required={"highest", "holder", "wait", "shown"})
+        return Refused(
+            highest=Ballot.from_json(body["highest"], f"{at}.highest"),
+            holder=codec.parse_node(body["holder"], f"{at}.holder"),
+            wait=fields.integer(body["wait"], f"{at}.wait", most=_MAX_WAIT),
+            shown=None if body["shown"] is None else Promise.from_json(body["shown"], f"{at}.shown"),
+        )
+    if kind == "newer":
+        return Newer(Update.from_json(body, at))
+    if kind == "lacking":
+        return Lacking(parse_have(body, at))
+    if kind == "acceptance":
+        return Accepted(Acceptance.from_json(body, at))
+    if kind == "rejected":
+        fields.obj(body, at, required={"rule", "what"})
+        rule = fields.name(body["rule"], f"{at}.rule")
+        return RejectedBy(rule, fields.text(body["what"], f"{at}.what", most=1000))
+    if kind == "unseen":
+        fields.obj(body, at, required={"what", "height"})
+        return NotSeen(
+            fields.text(body["what"], f"{at}.what", most=1000), fields.integer(body["height"], f"{at}.height")
+        )
+    if kind == "learned":
+        return Learned(fields.integer(body, at))
+    return Fetched(None if body is None else Update.from_json(body, at))
