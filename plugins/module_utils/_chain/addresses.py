@@ -10,7 +10,7 @@ network knock on the inside of somebody's data centre.
 from __future__ import annotations
 
 import ipaddress
-from typing import Collection, Iterable
+from collections.abc import Collection, Iterable
 
 from .._common.errors import InvalidInput
 from .._common.fields import IPAddress

@@ -10,9 +10,9 @@ Heights are block heights; a ``closed_at`` of 0 means still open.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Mapping
 
 from .._common.ids import LeaseId, NodeId, network_id
 
@@ -113,6 +113,27 @@ class HostRecord:
     wireguard_address: str
     gossip_address: str
     gossip_port: int
+
+
+@dataclass(frozen=True)
+class ProviderRecord:
+    """A provider's own record on chain. ``attributes`` in the chain's order; values are free text of strangers."""
+
+    owner: str
+    host_uri: str
+    attributes: tuple[tuple[str, str], ...]
+    email: str = ""
+    website: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block's header as far as it is needed. ``time`` in Unix seconds, ``hash`` in base64."""
+
+    chain_id: str
+    height: int
+    time: int
+    hash: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ its field, and what comes out is written anew rather than passed through.
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Callable, Hashable, Iterable, TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 from .._common import canonical, fields
 from .._common.canonical import Json

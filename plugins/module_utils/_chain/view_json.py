@@ -136,7 +136,7 @@ def _hosts(value: Any) -> dict[NodeId, HostRecord]:
     def key(name: Any, where: str) -> str:
         return str(NodeId.parse(name, where))
 
-    def one(item: Any, where: str) -> Any:
+    def one(item: Any, _where: str) -> Any:
         return item
 
     hosts = {}
