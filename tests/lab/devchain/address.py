@@ -34,6 +34,12 @@ def check_address(text: str, prefix: str, what: str) -> None:
 
 def from_public_key(key: bytes, prefix: str) -> str:
     """Address of a compressed secp256k1 key: bech32 of RIPEMD-160 of SHA-256."""
-    digest = RIPEMD160.new(hashlib.sha256(key).digest()).digest()
-    words = bech32.convertbits(digest, 8, 5)
+    return encode(RIPEMD160.new(hashlib.sha256(key).digest()).digest(), prefix)
+
+
+def encode(data: bytes, prefix: str) -> str:
+    """Bytes as bech32 with this prefix."""
+    words = bech32.convertbits(data, 8, 5)
+    if words is None:
+        raise ValueError(f"not bech32 data: {data!r}")
     return str(bech32.bech32_encode(prefix, words))

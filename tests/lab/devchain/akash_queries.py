@@ -25,26 +25,35 @@ from .store import Row, View
 LEASE_STATES = ("active", "insufficient_funds", "closed", "reclaiming")
 DEPLOYMENT_STATES = ("active", "closed")
 
-# The API versions this chain speaks, for /akash/discovery/v1/info.
+# What a node of today says it speaks (chain-sdk, go/node/client/registry.go).
 MODULES = {
     "audit": "v1",
+    "bme": "v1",
+    "cert": "v1",
     "deployment": "v1beta4",
+    "escrow": "v1",
     "market": "v1beta5",
+    "oracle": "v2",
     "provider": "v1beta4",
+    "take": "v1",
+    "wasm": "v1",
 }
+API_VERSIONS = ("v1beta4", "v1beta3")
 
 
 @dataclass(frozen=True)
 class Request:
     """A query: the chain, the state it is answered from, path and query parameters.
 
-    ``null_key`` is the paging fault of the endpoint, empty for a healthy one.
+    ``newest`` is the height the endpoint takes for the newest, ``null_key`` its paging
+    fault, empty for a healthy one.
     """
 
     chain: Chain
     view: View
     path: tuple[str, ...]
     query: Query
+    newest: int
     null_key: str = ""
 
     def address(self, name: str, what: str) -> str:
@@ -172,8 +181,10 @@ def discovery(request: Request) -> Json:
     modules = [{"module": name, "version": version} for name, version in sorted(MODULES.items())]
     return {
         "info": {
-            "client_info": {"api_version": "v1beta3"},
-            "supported_versions": [{"api_version": "v1beta3", "modules": modules}],
+            "client_info": {"api_version": API_VERSIONS[-1]},
+            "supported_versions": [
+                {"api_version": version, "modules": modules, "features": []} for version in API_VERSIONS
+            ],
             "chain_id": request.chain.chain_id,
             "node_version": "v2.1.0",
             "min_client_version": "",

@@ -214,9 +214,7 @@ class Chain:
             return result
 
     def _deliver(self, block: Cache, raw: bytes) -> TxResult:
-        base = TxResult(
-            transactions.hash_of(raw), height=block.height, time=self._building_time, raw=raw
-        )
+        base = TxResult(transactions.hash_of(raw), height=block.height, time=self._building_time, raw=raw)
         admitted = block.branch()
         try:
             tx = transactions.decode(raw)

@@ -9,12 +9,11 @@ import base64
 import binascii
 from typing import Any
 
-import bech32
 from cosmpy.protos.cosmos.tx.v1beta1.tx_pb2 import AuthInfo, TxBody, TxRaw
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from .address import is_address
+from .address import encode, is_address
 from .akash_queries import Request
 from .blocks import PROPOSER, Block, TxResult
 from .errors import INVALID_ARGUMENT, NOT_FOUND, QueryError
@@ -88,13 +87,12 @@ def consensus_params(request: Request) -> Json:
 
 def block_json(prefix: str, block: Block) -> Json:
     """A block as the node answers it."""
-    words = bech32.convertbits(PROPOSER, 8, 5)
-    return block.as_json(str(bech32.bech32_encode(f"{prefix}valcons", words)))
+    return block.as_json(encode(PROPOSER, f"{prefix}valcons"))
 
 
 def latest_block(request: Request) -> Json:
     """``/cosmos/base/tendermint/v1beta1/blocks/latest``; older only where an endpoint is stale."""
-    return block_json(request.chain.prefix, request.chain.block_at(request.view.height))
+    return block_json(request.chain.prefix, request.chain.block_at(request.newest))
 
 
 def block_at(request: Request) -> Json:
@@ -213,8 +211,9 @@ def _tx_from_json(data: Any) -> bytes:
         signed = json_format.ParseDict(data, message_class("cosmos.tx.v1beta1.Tx")(), descriptor_pool=POOL)
     except json_format.ParseError as error:
         raise QueryError(INVALID_ARGUMENT, str(error)) from error
-    return TxRaw(
+    raw: bytes = TxRaw(
         body_bytes=TxBody.FromString(signed.body.SerializeToString()).SerializeToString(),
         auth_info_bytes=AuthInfo.FromString(signed.auth_info.SerializeToString()).SerializeToString(),
         signatures=list(signed.signatures),
     ).SerializeToString()
+    return raw

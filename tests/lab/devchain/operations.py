@@ -19,7 +19,7 @@ from .address import is_address
 from .chain import Chain
 from .errors import AdminError
 from .modules import Context, bank, deployment, market, provider
-from .records import PROVIDERS, Deployment, Group, Lease, Provider
+from .records import PROVIDERS, Deployment, Group, Lease, Provider, Reclamation
 from .shapes import Json
 
 Act = Callable[[Context], Json]
@@ -192,7 +192,7 @@ class Operations:
         self._address(provider, "provider")
         window = None
         if reclamation_hours is not None:
-            window = market.Reclamation(reclamation_hours * market.HOUR)
+            window = Reclamation(reclamation_hours * market.HOUR)
         wanted = Lease(owner, dseq, gseq, oseq, provider, bseq, "active", price, 0, reclamation=window)
         return self._do(lambda ctx: shapes.lease(market.open_lease(ctx, wanted), ctx.denom))
 

@@ -29,7 +29,6 @@ NULL_KEY_ALWAYS = "always"
 Query = Mapping[str, str]
 
 
-
 @dataclass(frozen=True)
 class PageRequest:
     """What the client asked for; ``key`` is the decoded next key."""
@@ -114,7 +113,7 @@ def cut(
         if request.reverse:
             of_state.reverse()
         ordered += [(state, row) for row in of_state]
-    start = _start(ordered, left, request)
+    start = _start(ordered, request)
     page = ordered[start : start + request.limit]
     rest = ordered[start + request.limit :]
     next_key = None
@@ -127,13 +126,11 @@ def cut(
     return [value for _state, (_key, value) in page], {"next_key": next_key, "total": str(len(page))}
 
 
-def _start(ordered: Sequence[tuple[str, Row]], left: Sequence[str], request: PageRequest) -> int:
+def _start(ordered: Sequence[tuple[str, Row]], request: PageRequest) -> int:
     if request.key is None:
         return request.offset
     states, wanted = request.key
     for index, (state, (key, _value)) in enumerate(ordered):
-        if left.index(state) > 0 or state not in states[:1]:
-            return index
-        if (key <= wanted) if request.reverse else (key >= wanted):
+        if state not in states[:1] or ((key <= wanted) if request.reverse else (key >= wanted)):
             return index
     return len(ordered)

@@ -86,6 +86,23 @@ class Devchain:
         self.chain.advance(count)
         return self.chain.block_at()
 
+    def wallet(self, amount: int = 100_000_000) -> Any:
+        """A new cosmpy ``LocalWallet`` with coins."""
+        from cosmpy.aerial.wallet import LocalWallet
+
+        wallet = LocalWallet.generate(prefix=self.chain.prefix)
+        self.fund(wallet.address(), amount)
+        return wallet
+
+    def ledger(self) -> Any:
+        """A cosmpy ``LedgerClient`` for this chain."""
+        from cosmpy.aerial.client import LedgerClient
+        from cosmpy.aerial.config import NetworkConfig
+
+        denom = self.chain.denom
+        price = float(self.chain.min_gas_price)
+        return LedgerClient(NetworkConfig(self.chain_id, price, denom, denom, self.cosmpy_url))
+
     def broadcast(self, tx_bytes: bytes) -> Any:
         """CheckTx of raw bytes, without HTTP."""
         return self.chain.check_tx(tx_bytes)

@@ -11,6 +11,7 @@ own faults: that is how a test has a node that lies beside one that doesn't.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ Address = tuple[str, int]
 def base_url(server: ThreadingHTTPServer) -> str:
     """The URL of a server."""
     host, port = server.server_address[:2]
-    return f"http://{str(host)}:{port}"
+    return f"http://{host!s}:{port}"
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -46,6 +47,11 @@ class HttpServer(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class JsonHandler(BaseHTTPRequestHandler):
     """JSON over HTTP/1.1, without a log."""
@@ -54,7 +60,7 @@ class JsonHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     timeout = 60
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_args: Any) -> None:
         """Say nothing."""
 
     def send_json(self, status: int, data: Any, headers: dict[str, str] | None = None) -> None:
@@ -86,6 +92,7 @@ class Endpoint:
     def __init__(self, chain: Chain, listen: Address) -> None:
         self.chain = chain
         self.faults = Faults()
+        self._closed = False
         endpoint = self
 
         class Handler(JsonHandler):
@@ -108,13 +115,17 @@ class Endpoint:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering, on connections that are open too."""
+        self._closed = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def handle(self, handler: JsonHandler, body: bytes | None) -> None:
         """Answer one request, with the faults that are on."""
+        if self._closed:
+            handler.close_connection = True
+            return
         parts = urlsplit(handler.path)
         path = unquote(parts.path)
         met = self.faults.take(path)
@@ -134,8 +145,11 @@ class Endpoint:
                 raise QueryError(NOT_FOUND, "not found")
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             with self.chain.lock:
-                view = self._view(handler.headers.get(HEIGHT_REQUEST), met.get("stale"), headers)
-                answer = self._answer(path, query, body, view, met.get("full-page"))
+                newest = self._newest(met.get("stale"))
+                view = self._view(handler.headers.get(HEIGHT_REQUEST), newest)
+                hidden = view.height == newest and "stale" in met and met["stale"].options.get("hide")
+                headers[HEIGHT_ANSWER] = str(self.chain.height if hidden else view.height)
+                answer = self._answer(path, query, body, view, newest, met.get("full-page"))
         except QueryError as error:
             status = error.http_status
             if "unavailable" in met:
@@ -146,11 +160,14 @@ class Endpoint:
             alter(answer, met["lie"])
         handler.send_json(200, answer, headers)
 
-    def _view(self, asked: str | None, stale: Fault | None, headers: dict[str, str]) -> View:
+    def _newest(self, stale: Fault | None) -> int:
         newest = self.chain.height
-        if stale is not None:
-            behind = newest - int(stale.options.get("blocks", 10))
-            newest = max(min(int(stale.options.get("height", behind)), newest), self.chain.oldest)
+        if stale is None:
+            return newest
+        behind = newest - int(stale.options.get("blocks", 10))
+        return max(min(int(stale.options.get("height", behind)), newest), self.chain.oldest)
+
+    def _view(self, asked: str | None, newest: int) -> View:
         height = newest
         if asked:
             try:
@@ -159,18 +176,15 @@ class Endpoint:
                 raise QueryError(INVALID_ARGUMENT, f"invalid height header: {asked}: invalid request") from None
         if newest < height <= self.chain.height:
             height = self.chain.height + 1
-        view = self.chain.view(height)
-        hidden = stale is not None and stale.options.get("hide") and not asked
-        headers[HEIGHT_ANSWER] = str(self.chain.height if hidden else view.height)
-        return view
+        return self.chain.view(height)
 
     def _answer(
-        self, path: str, query: dict[str, str], body: bytes | None, view: View, full_page: Fault | None
+        self, path: str, query: dict[str, str], body: bytes | None, view: View, newest: int, full_page: Fault | None
     ) -> dict[str, Any]:
         null_key = str(full_page.options.get("mode", "always")) if full_page else ""
         if body is None:
             answer, groups = find_get(path)
-            return answer(Request(self.chain, view, groups, query, null_key))
+            return answer(Request(self.chain, view, groups, query, newest, null_key))
         act = find_post(path)
         try:
             data = json.loads(body)
@@ -178,7 +192,7 @@ class Endpoint:
             raise QueryError(INVALID_ARGUMENT, f"invalid JSON: {error}") from error
         if not isinstance(data, dict):
             raise QueryError(INVALID_ARGUMENT, "invalid JSON: an object is expected")
-        return act(Request(self.chain, view, (), query, null_key), data)
+        return act(Request(self.chain, view, (), query, newest, null_key), data)
 
 
 class BlockTimer:

@@ -73,9 +73,7 @@ def group_spec(spec: Message) -> Json:
     requirements.setdefault("signed_by", {"all_of": [], "any_of": []})
     requirements.setdefault("attributes", [])
     for unit in data["resources"]:
-        unit.setdefault(
-            "resource", {"id": 0, "cpu": None, "memory": None, "storage": [], "gpu": None, "endpoints": []}
-        )
+        unit.setdefault("resource", {"id": 0, "cpu": None, "memory": None, "storage": [], "gpu": None, "endpoints": []})
         unit.setdefault("price", {"denom": "", "amount": decimal(0)})
     return data
 

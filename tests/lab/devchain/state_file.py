@@ -102,8 +102,10 @@ class StateFile:
             "SELECT hash, height, code, codespace, log, gas_wanted, gas_used, time, raw, events "
             "FROM results ORDER BY height, rowid"
         )
-        for *plain, raw, events in rows:
-            yield TxResult(*plain, bytes(raw), tuple(json.loads(events)))
+        for tx_hash, height, code, codespace, log, wanted, used, time, raw, events in rows:
+            yield TxResult(
+                tx_hash, height, code, codespace, log, wanted, used, time, bytes(raw), tuple(json.loads(events))
+            )
 
     def prune(self, floor: int) -> None:
         """Forget what only heights below ``floor`` need."""

@@ -182,6 +182,7 @@ class Cache:
         self._parent = parent
         self._height = parent.height if height is None else height
         self._written: dict[str, dict[Key, Any]] = {}
+        self._keys: dict[str, list[Key]] = {}
 
     @property
     def height(self) -> int:
@@ -197,7 +198,10 @@ class Cache:
 
     def set(self, table: str, key: Key, value: Any) -> None:
         """Write a cell."""
-        self._written.setdefault(table, {})[key] = value
+        written = self._written.setdefault(table, {})
+        if key not in written:
+            insort(self._keys.setdefault(table, []), key)
+        written[key] = value
 
     def delete(self, table: str, key: Key) -> None:
         """Remove a cell."""
@@ -219,7 +223,11 @@ class Cache:
         """The cells whose keys begin with ``prefix``, in order."""
         size = len(prefix)
         merged = dict(self._parent.prefixed(table, prefix))
-        merged.update((key, value) for key, value in self._written.get(table, {}).items() if key[:size] == prefix)
+        keys, written = self._keys.get(table, []), self._written.get(table, {})
+        for index in range(bisect_left(keys, prefix), len(keys)):
+            if keys[index][:size] != prefix:
+                break
+            merged[keys[index]] = written[keys[index]]
         for key in sorted(merged):
             if merged[key] is not _DELETED:
                 yield key, merged[key]
@@ -231,10 +239,11 @@ class Cache:
     def merge(self, other: Cache) -> None:
         """Take over the changes of a branch."""
         for table, written in other._written.items():
-            self._written.setdefault(table, {}).update(written)
+            for key, value in written.items():
+                self.set(table, key, value)
 
     def changes(self) -> list[Change]:
         """What was written, in a stable order."""
         return [
-            (table, key, written[key]) for table, written in sorted(self._written.items()) for key in sorted(written)
+            (table, key, written[key]) for table, written in sorted(self._written.items()) for key in self._keys[table]
         ]

@@ -113,8 +113,9 @@ def _parse(kind: type[Any], data: bytes, what: str) -> Any:
 
 
 def _refuse_unknown(message: Any, name: str) -> None:
-    for unknown in UnknownFieldSet(message):
-        raise TxError(TX_DECODE, f'errUnknownField "/{name}": {{TagNum: {unknown.field_number}}}')
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        raise TxError(TX_DECODE, f'errUnknownField "/{name}": {{TagNum: {unknown[0].field_number}}}')
 
 
 def _decode_message(packed: Any) -> Any:
@@ -188,9 +189,7 @@ def _check_body(ctx: Context, tx: Tx) -> None:
     if not tx.signatures:
         raise TxError(NO_SIGNATURES)
     if len(tx.signatures) != len(tx.signers) or len(tx.auth_info.signer_infos) != len(tx.signers):
-        raise TxError(
-            UNAUTHORIZED, f"wrong number of signers; expected {len(tx.signers)}, got {len(tx.signatures)}"
-        )
+        raise TxError(UNAUTHORIZED, f"wrong number of signers; expected {len(tx.signers)}, got {len(tx.signatures)}")
 
 
 def out_of_gas(where: str, wanted: int, used: int) -> TxError:

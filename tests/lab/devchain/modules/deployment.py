@@ -114,9 +114,7 @@ def update(ctx: Context, message: Any) -> list[Event]:
     """MsgUpdateDeployment: changes the hash and nothing else."""
     deployment = _active(ctx, message.id.owner, int(message.id.dseq))
     put(ctx, replace(deployment, hash=message.hash.hex()))
-    return [
-        event("akash.deployment.v1.EventDeploymentUpdated", owner=deployment.owner, dseq=str(deployment.dseq))
-    ]
+    return [event("akash.deployment.v1.EventDeploymentUpdated", owner=deployment.owner, dseq=str(deployment.dseq))]
 
 
 def close(ctx: Context, message: Any) -> list[Event]:

@@ -96,9 +96,7 @@ def end(ctx: Context, lease: Lease, state: str, reason: str) -> Lease:
 def set_group_state(ctx: Context, lease: Lease, state: str) -> None:
     """Set the state of the group a lease belongs to."""
     deployment: Deployment = ctx.state.get(DEPLOYMENTS, (lease.owner, lease.dseq))
-    groups = tuple(
-        replace(group, state=state) if group.gseq == lease.gseq else group for group in deployment.groups
-    )
+    groups = tuple(replace(group, state=state) if group.gseq == lease.gseq else group for group in deployment.groups)
     ctx.state.set(DEPLOYMENTS, (lease.owner, lease.dseq), replace(deployment, groups=groups))
 
 
