@@ -9,8 +9,9 @@ Order and spelling are the tenant's; meaning is ``_policy.evaluate``'s.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Mapping, Union
+from typing import Union
 
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
 
