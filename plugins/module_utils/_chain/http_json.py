@@ -151,7 +151,11 @@ class JsonClient:
             raise NotFound(f"not found: {message}", where=self.url)
         what = f"answered HTTP {response.status}: {message}"
         # A node's state follows its newest block by a moment; the rest of 4xx won't change by asking again.
-        if response.status >= 500 or response.status == http.HTTPStatus.TOO_MANY_REQUESTS or "future" in message:
+        if (
+            response.status >= 500
+            or response.status == http.HTTPStatus.TOO_MANY_REQUESTS
+            or any(word in message for word in ("in the future", "bigger then"))
+        ):
             raise _Retry(what)
         raise Unavailable(what, where=self.url)
 
