@@ -33,6 +33,8 @@ FLAGS = (
     "--sysctl=net.ipv6.conf.default.disable_ipv6=0",
     # A name that is no lab host's must not be looked up by the machine for it.
     "--dns=127.0.0.1",
+    "--dns-option=timeout:1",
+    "--dns-option=attempts:1",
 )
 LABEL = "avpn.lab"
 
@@ -77,7 +79,7 @@ class Container:
         docker("container", "kill", self.name)
 
     def pause(self) -> None:
-        """Freeze all its processes; its network goes silent, its connections stay."""
+        """Freeze all its processes; its kernel still answers pings and accepts connections."""
         docker("container", "pause", self.name)
 
     def remove(self) -> None:

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from . import chain, collection, image, links, machine, network, status, topology, workloads
@@ -51,6 +53,10 @@ class Lab:
         if not docker("image", "ls", "--quiet", image.tag()).strip():
             (say or str)("building the host image (about a minute, once)")
         made_from = image.ensure()
+        with self._alone():
+            self._make(wanted, made_from)
+
+    def _make(self, wanted: topology.Topology, made_from: str) -> None:
         net = network.ensure(wanted)
         before = existing(self.name)
         for host, _ in before.values():
@@ -72,18 +78,19 @@ class Lab:
         The Docker daemon is stopped if bootstrap.sh started it and nobody's
         container is left.
         """
-        for name in self._organisations():
-            for socket in (self.folder / name / "cp").glob("*"):
+        with self._alone():
+            for socket in self.folder.glob("*/cp/*"):
                 run(["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "lab"], check=False)
-        _each(lambda host: self.container(host.name).remove(), [host for host, _ in existing(self.name).values()])
-        network.remove(self.name)
-        for volume in labelled("volume", f"avpn.lab={self.name}"):
-            docker("volume", "rm", volume)
-        links.clear(self.name)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if images:
-            image.remove()
-        machine.give_back()
+            found = [host for host, _ in existing(self.name).values()]
+            _each(lambda host: Container(self.name, host).remove(), found)
+            network.remove(self.name)
+            for volume in labelled("volume", f"avpn.lab={self.name}"):
+                docker("volume", "rm", volume)
+            links.clear(self.name)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if images:
+                image.remove()
+            machine.give_back()
 
     def is_up(self) -> bool:
         """Whether the lab has hosts and all of them run."""
@@ -255,6 +262,13 @@ class Lab:
 
     # --- parts
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One up or down of a lab at a time."""
+        with open(f"/run/lock/avpn-lab-{self.name}.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def _bring(self, host: Host, state: str, made_from: str, net: str, *, new_keys: bool) -> None:
         container = Container(self.name, host)
         if state == "absent":
@@ -263,8 +277,8 @@ class Lab:
             container.extract(self._organisation(host.organisation, [host]).host_files(host))
         if state != "running":
             container.start()
-        container.wait()
-        if state == "running" and new_keys:
+            container.wait()
+        elif new_keys:
             container.execute(["systemctl", "restart", "ssh.service"])
         if state not in {"running", "absent"}:
             workloads.recreate(container)

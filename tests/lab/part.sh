@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Runs one part of the benchmarks or fault tests: part.sh bench|faults [PART] [argument …]
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+kind=$1
+part=${2-}
+shift $(($# < 2 ? $# : 2))
+cd "$root"
+parts=$(find "tests/$kind" -maxdepth 1 -name '[a-z]*.py' ! -name 'conftest.py' ! -name 'test_*' -printf '%f\n' | sed 's/\.py$//' | sort)
+if [ ! -f "tests/$kind/$part.py" ]; then
+    echo "tests/$kind has no part '$part'; it has: ${parts//$'\n'/ }" >&2
+    exit 2
+fi
+PYTHONPATH=tests/lab:tests exec build/venv/bin/python "tests/$kind/$part.py" "$@"
