@@ -3,9 +3,10 @@
 
 """A pytest fixture: a development chain of its own for every test.
 
-Use it from a conftest with ``from devchain.pytest_plugin import devchain`` (tests/lab is
-on the path). By default every accepted transaction makes a block at once and nothing
-else does, so heights are predictable. Otherwise mark the test::
+Use it from a conftest with ``from devchain.pytest_plugin import devchain, pytest_configure``
+(tests/lab is on the path; the second registers the marker). By default every accepted
+transaction makes a block at once and nothing else does, so heights are predictable.
+Otherwise mark the test::
 
     @pytest.mark.devchain(block_time=0.05)      # a timer
     @pytest.mark.devchain(block_time=None)      # by hand: devchain.block()
@@ -121,7 +122,7 @@ def stop(running: Devchain) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker (when loaded as a plugin)."""
+    """Register the marker."""
     config.addinivalue_line("markers", "devchain(block_time, **options): how the fixture's chain runs")
 
 
