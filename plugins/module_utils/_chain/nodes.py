@@ -20,6 +20,10 @@ from .._common.errors import AvpnError, InvalidInput, Unavailable
 
 _ACCOUNTS = "/cosmos/auth/v1beta1/accounts"
 _TXS = "/cosmos/tx/v1beta1"
+_OK = 200
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_PASSING = (4, 8, 14)  # google.rpc.Code: deadline exceeded, resource exhausted, unavailable
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class _RestNode:
                 self._session.mount("https://", Bounded())
                 self._session.mount("http://", Bounded())
                 self._session.max_redirects = 0
+                self._session.hooks["response"].append(_check_status)
                 if ca_file:
                     self._session.verify = ca_file
 
@@ -145,23 +150,37 @@ class _RestNode:
             raise Unavailable(f"doesn't answer: {type(error).__name__}", where=self.url) from error
         except ValueError as error:
             raise Unavailable("answered without JSON", where=self.url) from error
-        except RuntimeError as error:  # cosmpy's way to say that the status was not 200
-            raise self._refusal(str(error)) from error
+        except _Status as error:
+            raise self._refusal(error) from error
         if not isinstance(document, dict):
             raise Unavailable("answered without a JSON object", where=self.url)
         return document
 
-    def _refusal(self, text: str) -> AvpnError:
-        # The body follows "Response: <status>, " in cosmpy's text.
-        tail = text.partition("Response: ")[2]
-        status, _comma, body = tail.partition(", ")
-        shown = body.strip("b'\")\n ")[:600]
-        start = shown.find('"message":"')
-        if start >= 0:
-            shown = shown[start + len('"message":"') :].partition('","')[0]
-        if status.startswith("5") and '"code"' not in body:
-            return Unavailable(f"answered HTTP {status}", where=self.url)
-        return Refused(shown, where=self.url)
+    def _refusal(self, error: _Status) -> AvpnError:
+        try:
+            document = json.loads(error.body)
+        except ValueError:
+            document = None
+        code = document.get("code") if isinstance(document, dict) else None
+        message = ascii(document.get("message", "") if isinstance(document, dict) else "")[1:-1][:600]
+        busy = error.status == _TOO_MANY_REQUESTS or (error.status >= _SERVER_ERROR and not isinstance(code, int))
+        if busy or code in _PASSING:
+            return Unavailable(f"answered HTTP {error.status}: {message}", where=self.url)
+        return Refused(message or f"answered HTTP {error.status}", where=self.url)
+
+
+class _Status(Exception):
+    """An HTTP status other than 200. cosmpy would only leave a text of it."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+
+def _check_status(response: Any, *_arguments: Any, **_options: Any) -> None:
+    if response.status_code != _OK:
+        raise _Status(response.status_code, response.content)
 
 
 class _GrpcNode:

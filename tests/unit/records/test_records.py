@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from ansible_collections.akash.avpn.plugins.module_utils._chain import records
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
 from ansible_collections.akash.avpn.tests.unit.chain import samples
@@ -40,7 +41,14 @@ HOSTILE = {
     "empty": "",
     "long": "a" * 5000,
 }
-WRONG_TYPES: dict[str, Any] = {"null": None, "list": [1], "object": {"A": 1}, "boolean": True, "number": 7, "text": "7 "}
+WRONG_TYPES: dict[str, Any] = {
+    "null": None,
+    "list": [1],
+    "object": {"A": 1},
+    "boolean": True,
+    "number": 7,
+    "text": "7 ",
+}
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -119,8 +127,7 @@ WRONG = [
     (kind, path, wrong)
     for kind, path in ALL
     for wrong in WRONG_TYPES
-    if not (wrong == "null" and path in (("base",), ("manifest",)))
-    and not (wrong == "number" and path[-1] in _NUMBERS)
+    if not (wrong == "null" and path in (("base",), ("manifest",))) and not (wrong == "number" and path[-1] in _NUMBERS)
 ]
 
 
@@ -184,7 +191,8 @@ def test_whole_text(kind: str) -> None:
 
 CIDRS = {
     "0.0.0.0/0": "between",
-    "10.0.0.0/7": "between", "10.0.0.0/1": "usual form",
+    "10.0.0.0/7": "between",
+    "10.0.0.0/1": "usual form",
     "10.0.0.0/30": "between",
     "10.0.0.1/24": "usual form",
     "10.0.0.0": "usual form",
