@@ -8,6 +8,7 @@ import ipaddress
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .docker import docker, inspect, try_docker
 from .errors import LabError
@@ -126,17 +127,25 @@ class Container:
         return int(docker("container", "inspect", "--format", "{{.State.Pid}}", self.name))
 
 
-def existing(lab: str) -> dict[str, tuple[Host, str]]:
-    """The hosts a lab has now: name → (host, state), in the order of their addresses."""
+@dataclass(frozen=True)
+class Found:
+    """A host that is there, and what Docker says of it: created, running, paused, exited …"""
+
+    host: Host
+    state: str
+
+
+def existing(lab: str) -> dict[str, Found]:
+    """The hosts a lab has now, by name, in the order of their addresses."""
     label = f'{{{{.Label "{LABEL}.%s"}}}}'
     row = "\t".join([label % part for part in ("host", "organisation", "role", "address")])
     lines = docker(
         *("container", "ls", "--all", "--filter", f"label={LABEL}={lab}"),
         *("--format", row + "\t{{.State}}"),
     ).splitlines()
-    found = [(Host(*line.split("\t")[:4]), line.split("\t")[4]) for line in lines]
-    found.sort(key=lambda entry: ipaddress.IPv4Address(entry[0].address))
-    return {host.name: (host, state) for host, state in found}
+    found = [Found(Host(*line.split("\t")[:4]), line.split("\t")[4]) for line in lines]
+    found.sort(key=lambda entry: ipaddress.IPv4Address(entry.host.address))
+    return {entry.host.name: entry for entry in found}
 
 
 def _remove_cgroups(container: str) -> None:

@@ -48,6 +48,11 @@ def tag() -> str:
     return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
 
 
+def exists() -> bool:
+    """Whether the image of the recipe as it is now is there."""
+    return _exists(tag())
+
+
 def ensure() -> str:
     """Build the image unless it is there; return its name."""
     name = tag()

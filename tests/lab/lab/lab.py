@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from . import chain, collection, image, links, machine, network, status, topology, workloads
-from .container import Container, existing
+from .container import Container, Found, existing
 from .docker import docker, labelled
 from .errors import LabError
 from .organisation import Organisation
@@ -50,8 +50,8 @@ class Lab:
         """
         wanted = topology.build(self.name, subnet or topology.default_subnet(), providers, tenants, extra)
         machine.prepare()
-        if not docker("image", "ls", "--quiet", image.tag()).strip():
-            (say or str)("building the host image (about a minute, once)")
+        if say and not image.exists():
+            say("building the host image (about a minute, once)")
         made_from = image.ensure()
         with self._alone():
             self._make(wanted, made_from)
@@ -59,14 +59,15 @@ class Lab:
     def _make(self, wanted: topology.Topology, made_from: str) -> None:
         net = network.ensure(wanted)
         before = existing(self.name)
-        for host, _ in before.values():
+        for host in (entry.host for entry in before.values()):
             if host not in wanted.hosts and host.name in {other.name for other in wanted.hosts}:
                 raise LabError(f"{host.name} is there as {host}: lab down first")
-        everyone = {**{host.name: host for host, _ in before.values()}, **{h.name: h for h in wanted.hosts}}
+        everyone = {name: entry.host for name, entry in before.items()}
+        everyone.update({host.name: host for host in wanted.hosts})
         new_desks = self._write_organisations(list(everyone.values()))
 
         def bring(host: Host) -> None:
-            state = before[host.name][1] if host.name in before else "absent"
+            state = before[host.name].state if host.name in before else "absent"
             self._bring(host, state, made_from, net, new_keys=host.organisation in new_desks)
 
         _each(bring, wanted.hosts)
@@ -81,7 +82,7 @@ class Lab:
         with self._alone():
             for socket in self.folder.glob("*/cp/*"):
                 run(["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "lab"], check=False)
-            found = [host for host, _ in existing(self.name).values()]
+            found = [entry.host for entry in existing(self.name).values()]
             _each(lambda host: Container(self.name, host).remove(), found)
             network.remove(self.name)
             for volume in labelled("volume", f"avpn.lab={self.name}"):
@@ -94,16 +95,16 @@ class Lab:
 
     def is_up(self) -> bool:
         """Whether the lab has hosts and all of them run."""
-        states = [state for _, state in existing(self.name).values()]
+        states = [entry.state for entry in existing(self.name).values()]
         return bool(states) and all(state == "running" for state in states)
 
     def status(self) -> str:
         """A table of hosts, and of the links that are cut or lossy."""
         found = existing(self.name)
-        names = {host.address: host.name for host, _ in found.values()}
+        names = {entry.host.address: name for name, entry in found.items()}
 
-        def row(entry: tuple[Host, str]) -> list[str]:
-            host, state = entry
+        def row(entry: Found) -> list[str]:
+            host, state = entry.host, entry.state
             container = self.container(host.name)
             booted = pods = ""
             if state == "running":
@@ -121,7 +122,7 @@ class Lab:
     @property
     def hosts(self) -> dict[str, Host]:
         """Hosts by name, in the order of their addresses."""
-        return {name: host for name, (host, _) in existing(self.name).items()}
+        return {name: entry.host for name, entry in existing(self.name).items()}
 
     def host(self, name: str) -> Host:
         """The host of a name; LabError if the lab has none."""

@@ -46,9 +46,8 @@ def give_back() -> bool:
     if not _is_dockerd(pid):
         return False
     os.kill(pid, signal.SIGTERM)
-    for _ in range(300):
-        if not _is_dockerd(pid):
-            break
+    deadline = time.monotonic() + 30
+    while _is_dockerd(pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     run(["ip", "link", "delete", "docker0"], check=False)
     return True

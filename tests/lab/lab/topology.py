@@ -70,8 +70,8 @@ def build(
         label = f"tenant-{chr(ord('a') + number)}"
         hosts.append(_host(network, label, label, "tenant", 21 + number))
     for number, text in enumerate(extra):
-        label, _, organisation = text.partition("@")
-        hosts.append(_host(network, label, organisation or label, "extra", 31 + number))
+        label, at, organisation = text.partition("@")
+        hosts.append(_host(network, label, organisation if at else label, "extra", 31 + number))
     names = [host.name for host in hosts]
     if len(set(names)) != len(names):
         raise LabError(f"a host name stands twice in {', '.join(names)}")
