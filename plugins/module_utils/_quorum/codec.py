@@ -10,6 +10,7 @@ refuses what has no canonical form, so that equal values have equal bytes.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from functools import lru_cache
 from typing import Any
@@ -52,6 +53,11 @@ def value_hash(value: Value) -> str:
 def value_bytes(value: Value) -> bytes:
     """The canonical JSON itself: what is stored."""
     return canonical.dumps(value_json(value))
+
+
+def hash_bytes(data: bytes) -> str:
+    """The hash of a value whose canonical JSON is at hand."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def value_from_bytes(data: bytes, where: str) -> Value:
@@ -153,7 +159,7 @@ def host_from_json(value: Any, where: str) -> HostEntry:
         wireguard=fields.key32(raw["wireguard"], f"{where}.wireguard"),
         endpoint=str(fields.ip(raw["endpoint"], f"{where}.endpoint")),
         port=fields.integer(raw["port"], f"{where}.port", least=1, most=65535),
-        mtu=fields.integer(raw["mtu"], f"{where}.mtu", least=576, most=65535),
+        mtu=fields.integer(raw["mtu"], f"{where}.mtu", least=1280, most=65_000),
         address=_ipv4(raw["address"], f"{where}.address"),
         height=fields.integer(raw["height"], f"{where}.height", least=1),
         batch=parse_batch_name(raw["batch"], f"{where}.batch"),

@@ -1,0 +1,356 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A voter: promises, accepts, learns and hands out the versions of the ledgers of its networks.
+
+One Paxos instance per version, in the usual two phases (Lamport, "Paxos Made Simple", 2001), decided by the
+voters of the certified parent. What an answer says is on disk before the answer leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from .._chain.model import NetworkView, View, Voter
+from .._common.errors import InvalidInput, NotPermitted
+from .._common.ids import NodeId
+from . import answers, codec
+from .answers import Answer
+from .change import apply_change
+from .errors import RuleBroken, Unseen
+from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter
+from .requests import Accept, Fetch, Learn, Prepare, Request, parse_request
+from .rules import check
+from .signing import Signer
+from .store import NetworkState, Pending, Store
+
+MAX_COUNTER_JUMP = 1_000  # above the highest counter known here or shown in a signed promise
+_MINUTE = 60_000
+
+
+class Acceptor:
+    """One host's voter.
+
+    path: its SQLite file. signer: its Ed25519 key. node: who it is.
+    view_loader: the cached view of the chain, as new as it is on disk.
+    max_age: seconds; no vote is given on an older view.
+    refresh: reads the chain anew (within limits of its own) and tells whether the view changed.
+    clock: Unix seconds; milliseconds: time since boot, for holds.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        signer: Signer,
+        node: NodeId,
+        view_loader: Callable[[], View],
+        *,
+        max_age: float = 900,
+        refresh: Callable[[], bool] | None = None,
+        clock: Callable[[], float] = time.time,
+        milliseconds: Callable[[], int] | None = None,
+    ) -> None:
+        self.store = Store(path, milliseconds=milliseconds)
+        self.node = node
+        self._signer = signer
+        self._view_loader = view_loader
+        self._max_age = max_age
+        self._refresh = refresh
+        self._clock = clock
+
+    def handle(self, request: Any, identities: Collection[NodeId]) -> dict[str, Any]:
+        """The answer (``answers``, as JSON) to a request with ``op``, ``network`` and ``as``.
+
+        ``identities``: the nodes that the caller's key stands for. Raises NotPermitted, InvalidInput
+        (a request or proof that is wrong in form) or Unavailable.
+        """
+        answer = self._answer(request, identities)
+        if isinstance(answer, answers.NotSeen) and self._refresh is not None and self._refresh():
+            answer = self._answer(request, identities)
+        return answer.to_json()
+
+    def _answer(self, document: Any, identities: Collection[NodeId]) -> Answer:
+        view = self._view_loader()
+        network = document.get("network") if isinstance(document, dict) else None
+        entry = view.networks.get(network) if isinstance(network, str) else None
+        if entry is None:
+            raise NotPermitted("is not permitted")
+        request, caller = parse_request(document, entry.record.owner)
+        if caller not in identities:
+            raise NotPermitted("is not permitted", where="as")
+        try:
+            state = self._state(entry, view)
+            self._check_caller(caller, entry, state)
+            return self._dispatch(request, caller, state, view)
+        except RuleBroken as error:
+            return answers.RejectedBy(error.rule, _short(error))
+        except Unseen as error:
+            return answers.NotSeen(_short(error), error.height)
+
+    def _dispatch(self, request: Request, caller: NodeId, state: NetworkState, view: View) -> Answer:
+        if isinstance(request, Fetch):
+            return self._fetch(request, state)
+        if isinstance(request, Learn):
+            return self._learn(request, state)
+        if request.ballot.node != caller:
+            raise NotPermitted("is not the caller's", where="ballot.node")
+        if isinstance(request, Prepare):
+            return self._prepare(request, state, view)
+        return self._accept(request, state, view)
+
+    def _state(self, entry: NetworkView, view: View) -> NetworkState:
+        """What is certified here; before anything is, the founders on chain are pinned."""
+        record = entry.record
+        state = self.store.network(record.id)
+        if state is None:
+            if not record.founders:
+                raise Unseen("the network names no founders yet", height=view.height + 1, where="record.founders")
+            genesis = codec.genesis_parent(record.id, record.generation, record.base)
+            state = NetworkState(record.id, record.owner, record.generation, record.founders, -1, genesis, None)
+        elif state.generation == record.generation and state.version < 0 and state.voters != record.founders:
+            raise RuleBroken("founders", "the record's founders changed within the generation")
+        if record.generation > state.generation:
+            raise RuleBroken("generation", f"the tenant has raised the generation to {record.generation}")
+        return state
+
+    @staticmethod
+    def _check_caller(caller: NodeId, entry: NetworkView, state: NetworkState) -> None:
+        voters = {voter.node for voter in state.voters}
+        if caller not in voters and caller.provider not in entry.participants():
+            raise NotPermitted("is not permitted")
+
+    def _me(self, state: NetworkState) -> Voter:
+        """This host as one of the voters, or RuleBroken."""
+        for voter in state.voters:
+            if voter.node == self.node:
+                if voter.incarnation != self.store.incarnation:
+                    raise RuleBroken("incarnation", f"the database of {self.node} is another than the one that votes")
+                if voter.key != self._signer.public_key:
+                    raise RuleBroken("voter-key", f"{self.node} has another signing key than the one that votes")
+                return voter
+        raise RuleBroken("voter", f"{self.node} is not a voter")
+
+    def _fetch(self, request: Fetch, state: NetworkState) -> Answer:
+        if state.certificate is None or (request.have is not None and request.have >= state.certificate.position):
+            return answers.Fetched(None)
+        return answers.Fetched(self.store.update(state, request.have))
+
+    def _learn(self, request: Learn, state: NetworkState) -> Answer:
+        certificate = request.certificate
+        if certificate.instance.generation != state.generation:
+            raise RuleBroken("generation", "the certificate is of another generation")
+        certificate.verify(state.voters)
+        if certificate.instance.version <= state.version:
+            known = state.certificate
+            if known is not None and certificate.position == known.position and certificate.hash != known.hash:
+                self.store.add_evidence(
+                    state, known.instance.version, "two certificates", known.to_json(), certificate.to_json()
+                )
+            return answers.Learned(state.version)
+        if request.value is not None:
+            Certified(certificate, request.value).verify(state.voters, state.network)
+        with self.store.transaction() as database:
+            state = self._begun(database, state)
+            if certificate.instance.version > state.version:
+                advanced = self._promoted(database, state, certificate)
+                if advanced is None and request.value is not None:
+                    advanced = self.store.certify(database, state, Certified(certificate, request.value))
+                if advanced is None:
+                    return answers.Lacking(state.have)
+                state = advanced
+        return answers.Learned(state.version)
+
+    def _prepare(self, request: Prepare, state: NetworkState, view: View) -> Answer:
+        self._me(state)
+        self._check_generation(request.instance, state, view)
+        self._check_certificate(request.certificate, request.instance, state)
+        if request.shown is not None:
+            if request.shown.instance != request.instance:
+                raise InvalidInput("is for another version", where="shown")
+            check_voter(request.shown, state.voters, "shown")
+        with self.store.transaction() as database:
+            state = self._begun(database, state)
+            self._check_age(view)
+            behind = self._behind(database, state, request.instance, request.certificate)
+            if isinstance(behind, NetworkState):
+                state = behind
+            else:
+                return behind
+            pending = self.store.pending(state)
+            refusal = self._refusal(request, state, pending, database)
+            if refusal is not None:
+                return refusal
+            promise = Promise(
+                request.instance, request.ballot, self.node, self.store.incarnation, pending.accepted
+            ).signed(self._signer)
+            hold_until = self._hold(database, request, state, view)
+            self.store.write_promise(database, state, promise, hold_until)
+        return self._promised(state, promise)
+
+    def _promised(self, state: NetworkState, promise: Promise) -> Answer:
+        change = None if promise.accepted is None else self.store.pending_change(state)
+        return answers.Promised(promise, change)
+
+    def _refusal(
+        self, request: Prepare, state: NetworkState, pending: Pending, database: sqlite3.Connection
+    ) -> Answer | None:
+        """Why the ballot can't be promised, or the same answer again, or None."""
+        ballot, promised = request.ballot, pending.promised
+        now = self.store.milliseconds()
+        if promised is not None:
+            wait = max(0, pending.hold_until - now)
+            if ballot == promised and pending.promise is not None:
+                if request.hold == 0 and wait:
+                    self.store.write_hold(database, state, now)
+                    self.store.end_holds(database, state.network, now)
+                return self._promised(state, pending.promise)
+            held = wait > 0 and (promised.node, pending.hold_run) != (ballot.node, ballot.run)
+            if ballot <= promised or held:
+                return answers.Refused(promised, promised.node, wait, pending.promise)
+        known = [one.counter for one in (promised, pending.accepted) if one is not None]
+        if request.shown is not None:
+            known.append(request.shown.ballot.counter)
+        most = max(known, default=0) + MAX_COUNTER_JUMP
+        if ballot.counter > most:
+            raise RuleBroken("counter-jump", f"counter {ballot.counter} is above {most}, which nothing shown explains")
+        return None
+
+    def _accept(self, request: Accept, state: NetworkState, view: View) -> Answer:
+        self._me(state)
+        self._check_generation(request.instance, state, view)
+        self._check_certificate(request.certificate, request.instance, state)
+        with self.store.transaction() as database:
+            state = self._begun(database, state)
+            behind = self._behind(database, state, request.instance, request.certificate)
+            if isinstance(behind, NetworkState):
+                state = behind
+            else:
+                return behind
+            pending = self.store.pending(state)
+        instance, ballot = request.instance, request.ballot
+        if pending.promised is not None and pending.promised > ballot:
+            return self._overtaken(pending)
+        # Proof and rules take time on a large value and write nothing, so nobody waits for them.
+        if pending.accepted != ballot:
+            self._check_proposal(request, state, pending, view)
+        with self.store.transaction() as database:
+            self._check_age(view)
+            now = self.store.network(state.network)
+            assert now is not None
+            if now.version != state.version:
+                return answers.Newer(self.store.update(now, (instance.generation, instance.version - 1)))
+            pending = self.store.pending(state)
+            if pending.promised is not None and pending.promised > ballot:
+                return self._overtaken(pending)
+            if pending.accepted != ballot:
+                self.store.write_acceptance(database, state, ballot, request.change)
+        acceptance = Acceptance(instance, ballot, self.node, self.store.incarnation).signed(self._signer)
+        return answers.Accepted(acceptance)
+
+    def _overtaken(self, pending: Pending) -> Answer:
+        assert pending.promised is not None
+        wait = max(0, pending.hold_until - self.store.milliseconds())
+        return answers.Refused(pending.promised, pending.promised.node, wait, pending.promise)
+
+    def _check_proposal(self, request: Accept, state: NetworkState, pending: Pending, view: View) -> None:
+        """The promises prove that this ballot may propose its value, and the value is a valid child."""
+        forced = check_promises(request.promises, request.instance, request.ballot, state.voters)
+        for promise in request.promises:
+            forgotten = promise.voter == self.node and (pending.promised is None or pending.promised < promise.ballot)
+            if forgotten:
+                self.store.add_evidence(state, state.version + 1, "own promise forgotten", promise.to_json(), None)
+                raise RuleBroken("memory", f"{self.node} doesn't remember a promise it signed, and must not vote")
+        if forced is not None and forced.hash != request.ballot.hash:
+            raise RuleBroken("half-done", "the promises show an accepted value, and another one is proposed")
+        parent = self.store.value(state)
+        child = apply_change(parent, state.hash, request.change)
+        data = codec.value_bytes(child)
+        if len(data) > codec.MAX_BYTES:
+            raise RuleBroken(
+                "size", f"the value would be {len(data)} bytes long, at most {codec.MAX_BYTES} are allowed"
+            )
+        if codec.hash_bytes(data) != request.ballot.hash:
+            raise RuleBroken("hash", "the change doesn't lead to the value that the ballot names")
+        check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
+
+    def _begun(self, database: sqlite3.Connection, state: NetworkState) -> NetworkState:
+        """The state as it is now, inside the transaction; a new network is pinned to its founders first."""
+        now = self.store.network(state.network)
+        if now is None:
+            self.store.begin(database, state)
+            return state
+        return now
+
+    def _behind(
+        self, database: sqlite3.Connection, state: NetworkState, instance: Instance, certificate: Certificate | None
+    ) -> NetworkState | Answer:
+        """The state whose next version is the instance, or what to answer because there is none."""
+        if instance.version <= state.version:
+            have = (instance.generation, instance.version - 1)
+            return answers.Newer(self.store.update(state, have))
+        if instance.version > state.version + 1:
+            advanced = None if certificate is None else self._promoted(database, state, certificate)
+            if advanced is None or advanced.version + 1 != instance.version:
+                return answers.Lacking(state.have)
+            state = advanced
+        if instance.parent != state.hash:
+            raise RuleBroken("parent", "the parent is not the certified value before")
+        return state
+
+    def _promoted(
+        self, database: sqlite3.Connection, state: NetworkState, certificate: Certificate
+    ) -> NetworkState | None:
+        """Certify what was accepted here, if the (verified) certificate is of exactly that; else None."""
+        pending = self.store.pending(state)
+        if pending.accepted is None or certificate.instance.version != state.version + 1:
+            return None
+        if pending.accepted.hash != certificate.hash:
+            return None
+        return self.store.certify_pending(database, state, certificate)
+
+    def _check_certificate(self, certificate: Certificate | None, instance: Instance, state: NetworkState) -> None:
+        if certificate is None:
+            if instance.version != 0:
+                raise InvalidInput("is missing", where="certificate")
+            return
+        if certificate.hash != instance.parent or certificate.position != (instance.generation, instance.version - 1):
+            raise InvalidInput("is not the parent's", where="certificate")
+        if certificate != state.certificate:
+            certificate.verify(state.voters)
+
+    @staticmethod
+    def _check_generation(instance: Instance, state: NetworkState, view: View) -> None:
+        if instance.generation < state.generation:
+            raise RuleBroken("generation", f"generation {instance.generation} is over; it is {state.generation}")
+        if instance.generation > state.generation:
+            raise Unseen("a higher generation is not known here", height=view.height + 1, where="generation")
+
+    def _check_age(self, view: View) -> None:
+        age = self._clock() - view.time
+        if age > self._max_age:
+            raise Unseen(f"the view of the chain is {int(age)} s old", height=view.height + 1, where="view")
+
+    def _hold(self, database: sqlite3.Connection, request: Prepare, state: NetworkState, view: View) -> int:
+        """Until when nobody else is promised. A provider's holds have a budget, and it yields as long as it held."""
+        now = self.store.milliseconds()
+        self.store.end_holds(database, state.network, now)
+        provider = request.ballot.node.provider
+        participants = view.networks[state.network].participants()
+        own = [
+            (since, until) for who, since, until in self.store.holds(state.network, now - _MINUTE) if who == provider
+        ]
+        budget = _MINUTE // (2 * max(1, len(participants))) - sum(until - since for since, until in own)
+        yielding = any(until + (until - since) > now for since, until in own)
+        hold = 0 if yielding else max(0, min(request.hold, budget))
+        if hold:
+            self.store.start_hold(database, state.network, request.ballot, now, now + hold)
+        return now + hold
+
+
+def _short(error: RuleBroken | Unseen) -> str:
+    text = f"{error.where}: {error.what}" if error.where else error.what
+    return text if len(text) <= 400 else text[:397] + "..."

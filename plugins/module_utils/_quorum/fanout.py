@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asking all voters at once: one worker per voter, so that requests to one voter keep their order.
+
+The proposer goes on at the majority; what the others still have to be told waits in their workers.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from .._common import canonical
+from .._common.errors import AvpnError, Unavailable
+from .._common.ids import NodeId
+from .answers import Answer, Lacking, parse_answer
+
+
+class Transport(Protocol):
+    """How a request gets to a voter. Bounded in time; an AvpnError if it failed or the voter says so."""
+
+    def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+        """The answer's document. The transport adds ``as``."""
+        ...
+
+
+class Fanout:
+    """Workers for some voters. ``messages`` and ``sent`` count requests and their bytes."""
+
+    def __init__(self, transport: Transport, nodes: Iterable[NodeId]) -> None:
+        self.messages = 0
+        self.sent = 0
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._queues: dict[NodeId, queue.SimpleQueue[Callable[[], None] | None]] = {}
+        self._threads: list[threading.Thread] = []
+        for node in nodes:
+            tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+            thread = threading.Thread(target=_work, args=(tasks,), name=f"voter {node}", daemon=True)
+            self._queues[node] = tasks
+            self._threads.append(thread)
+            thread.start()
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        *,
+        catch_up: Callable[[], Mapping[str, Any]] | None = None,
+        seconds: float,
+        nodes: Iterable[NodeId] | None = None,
+    ) -> Iterator[tuple[NodeId, Answer | AvpnError]]:
+        """Send one request to all voters (or ``nodes``) and yield answers as they come, for at most ``seconds``.
+
+        A voter that lacks the parent is sent ``catch_up()`` first and asked again. The caller may stop early.
+        """
+        answers: queue.SimpleQueue[tuple[NodeId, Answer | AvpnError]] = queue.SimpleQueue()
+        chosen = list(self._queues if nodes is None else nodes)
+        size = len(canonical.dumps(dict(request)))
+        for node in chosen:
+            self._put(node, request, size, catch_up, answers.put)
+        deadline = time.monotonic() + seconds
+        for _ in chosen:
+            try:
+                yield answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+
+    def tell(
+        self,
+        request: Mapping[str, Any],
+        *,
+        catch_up: Callable[[], Mapping[str, Any]] | None = None,
+        nodes: Iterable[NodeId] | None = None,
+    ) -> None:
+        """Like ``ask``, behind the caller's back."""
+        size = len(canonical.dumps(dict(request)))
+        for node in self._queues if nodes is None else nodes:
+            self._put(node, request, size, catch_up, lambda _answer: None)
+
+    def close(self, seconds: float) -> None:
+        """Let what is under way finish, for at most so long. Workers that hang are left to their time-outs."""
+        for tasks in self._queues.values():
+            tasks.put(None)
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _put(
+        self,
+        node: NodeId,
+        request: Mapping[str, Any],
+        size: int,
+        catch_up: Callable[[], Mapping[str, Any]] | None,
+        deliver: Callable[[tuple[NodeId, Answer | AvpnError]], None],
+    ) -> None:
+        def task() -> None:
+            try:
+                answer = self._call(node, request, size)
+                if isinstance(answer, Lacking) and catch_up is not None:
+                    help_ = catch_up()
+                    self._call(node, help_, len(canonical.dumps(dict(help_))))
+                    answer = self._call(node, request, size)
+                deliver((node, answer))
+            except AvpnError as error:
+                deliver((node, error))
+            except Exception as error:  # noqa: BLE001 - a worker that dies would leave the proposer waiting
+                deliver((node, Unavailable(f"the call failed: {type(error).__name__}: {error}", where=str(node))))
+
+        self._queues[node].put(task)
+
+    def _call(self, node: NodeId, request: Mapping[str, Any], size: int) -> Answer:
+        with self._lock:
+            self.messages += 1
+            self.sent += size
+        return parse_answer(self._transport.call(node, request), str(node))
+
+
+def _work(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task()

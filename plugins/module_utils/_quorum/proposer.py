@@ -1,0 +1,415 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Running rounds: from what a caller wants to a certified value.
+
+Two round trips (prepare, accept) when the newest version is known and nobody is in the way. A half-done
+round of somebody else is finished first, byte for byte, and then built upon.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._chain.model import NetworkRecord, Voter
+from .._common.errors import AvpnError, InvalidInput, Unavailable
+from .._common.ids import NodeId
+from . import answers, codec
+from .cache import LedgerCache
+from .change import Change, apply_change, change_from_json, genesis
+from .errors import BadProof, NoMajority, OutcomeUnknown, Rejected
+from .fanout import Fanout, Transport
+from .messages import (
+    Acceptance,
+    Ballot,
+    Certificate,
+    Certified,
+    Instance,
+    Promise,
+    check_voter,
+    majority,
+)
+from .requests import Accept, Fetch, Learn, Prepare, Update
+from .value import Value
+
+Build = Callable[[Value], "Change | None"]
+
+HOLD = 3_000  # milliseconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a proposal. ``changed``: something was agreed, rather than nothing wanted."""
+
+    value: Value
+    certificate: Certificate
+    changed: bool
+    round_trips: int
+    messages: int
+    sent: int  # bytes of requests
+
+
+@dataclass
+class _Attempt:
+    """What the voters said in one phase."""
+
+    promises: dict[NodeId, answers.Promised] = field(default_factory=dict)
+    acceptances: dict[NodeId, Acceptance] = field(default_factory=dict)
+    rejections: dict[NodeId, answers.RejectedBy] = field(default_factory=dict)
+    excuses: dict[NodeId, str] = field(default_factory=dict)  # everything else, in words
+    newer: bool = False
+    wait: int = 0  # milliseconds a voter asked for
+
+
+class Proposer:
+    """Proposes for one network as ``node``.
+
+    record, height: the network's record on chain and the height it was read at.
+    cache: where the newest certified value is kept, if anywhere.
+    deadline: seconds for one proposal; pauses: a factor on waiting between attempts (tests).
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        node: NodeId,
+        record: NetworkRecord,
+        height: int,
+        *,
+        cache: LedgerCache | None = None,
+        deadline: float = 30.0,
+        hold: int = HOLD,
+        pauses: float = 1.0,
+        run: str | None = None,
+    ) -> None:
+        if not record.founders:
+            raise Unavailable(
+                "the network has no ledger yet: its record names no founders",
+                where=record.name,
+                remedy="The tenant's module network names them once the first leases exist",
+            )
+        self._node = node
+        self._record = record
+        self._height = height
+        self._cache = cache
+        self._deadline = deadline
+        self._hold = hold
+        self._pauses = pauses
+        self._run = run or secrets.token_hex(16)
+        self._voters: tuple[Voter, ...] = record.founders
+        self._fanout = Fanout(transport, [voter.node for voter in self._voters])
+        self._round_trips = 0
+        self._counter = 0
+        self._shown: Promise | None = None
+        self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
+
+    def __enter__(self) -> Proposer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def known(self) -> Certified | None:
+        """The newest certified value known here."""
+        return self._known
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Give the voters that are behind a moment to be brought up to date."""
+        self._fanout.close(seconds)
+
+    def fetch(self, seconds: float = 10.0) -> Certified | None:
+        """Ask for the newest certified value, until a majority has answered; None if there is none yet.
+
+        NoMajority if nobody could be asked at all; what a minority says is as true, though maybe not the newest.
+        """
+        have = None if self._known is None else self._known.certificate.position
+        attempt, answered = _Attempt(), 0
+        self._round_trips += 1
+        for node, answer in self._fanout.ask(Fetch(self._record.id, have).to_json(), seconds=seconds):
+            if isinstance(answer, answers.Fetched):
+                if answer.update is not None and not self._take(answer.update):
+                    attempt.excuses[node] = "sent a value that proves nothing"
+                    continue
+                answered += 1
+                if answered >= majority(self._voters):
+                    break
+            else:
+                self._note(attempt, node, answer)
+        if not answered:
+            raise self._no_majority(attempt, 0)
+        return self._known
+
+    def propose(self, build: Build) -> Outcome:
+        """Get ``build``'s change of the newest value agreed; it is asked again whenever the newest is another.
+
+        ``build`` returns None (or an empty change) when nothing is left to be done, such as after an earlier
+        request whose outcome was unknown. Raises Rejected, NoMajority or OutcomeUnknown.
+        """
+        deadline = time.monotonic() + self._deadline
+        trips, messages, sent = self._round_trips, self._fanout.messages, self._fanout.sent
+        if self._known is None:
+            self.fetch(max(0.1, min(10.0, self._deadline)))
+        changed = False
+        while True:
+            known = self._known
+            if known is None:
+                start = genesis(self._record, self._height)
+                self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
+                continue
+            change = build(known.value)
+            if not change:
+                return Outcome(
+                    known.value,
+                    known.certificate,
+                    changed,
+                    self._round_trips - trips,
+                    self._fanout.messages - messages,
+                    self._fanout.sent - sent,
+                )
+            if time.monotonic() > deadline:
+                what = "others were faster until the deadline; nothing more could be agreed"
+                raise NoMajority(what, where=self._record.name, remedy="Run again")
+            child = apply_change(known.value, known.certificate.hash, change)
+            changed = self._decide(known, change, child, deadline) or changed
+
+    def _decide(self, parent: Certified | None, change: Change, child: Value, deadline: float) -> bool:
+        """Try to get ``child`` certified. False: some other value was, or is newer; build again upon that."""
+        instance = Instance.of(child)
+        wanted = hash_ = codec.value_hash(child)
+        maybe_accepted = False
+        pause = _FIRST_PAUSE
+        self._counter, self._shown = 0, None
+        while True:
+            ballot = Ballot(self._counter + 1, self._node, self._run, hash_)
+            attempt = self._prepare(instance, ballot, parent, deadline)
+            if attempt.newer:
+                return self._is_known(wanted)
+            if len(attempt.promises) >= majority(self._voters):
+                forced = _forced(attempt, self._record.owner)
+                if forced is not None and forced[1] != hash_:
+                    (change, hash_), maybe_accepted = forced, False
+                    continue
+                promises = tuple(one.promise for one in attempt.promises.values())
+                accept = Accept(instance, ballot, promises, change, parent.certificate if parent else None)
+                attempt = self._accept(accept, parent, deadline)
+                maybe_accepted = True
+                if len(attempt.acceptances) >= majority(self._voters):
+                    value = child
+                    if hash_ != wanted:
+                        value = apply_change(parent.value if parent else None, instance.parent, change)
+                    self._certified(Certified(Certificate.of(list(attempt.acceptances.values())), value))
+                    return hash_ == wanted
+                if attempt.newer:
+                    return self._is_known(wanted)
+            elif attempt.promises:
+                # Whoever promised need not hold for us while we wait for others.
+                self._fanout.tell(self._prepare_request(instance, ballot, parent, 0), nodes=list(attempt.promises))
+            self._refuse_hopeless(attempt)
+            left = deadline - time.monotonic()
+            sleep = min(max(pause, min(attempt.wait / 1000, 4 * pause)) * random.uniform(0.5, 1.5) * self._pauses, left)
+            if sleep <= 0:
+                raise self._no_majority(attempt, len(attempt.promises) + len(attempt.acceptances), maybe_accepted)
+            time.sleep(sleep)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _is_known(self, hash_: str) -> bool:
+        """Whether the newest is exactly this: somebody else has finished our round."""
+        return self._known is not None and self._known.certificate.hash == hash_
+
+    def _prepare_request(
+        self, instance: Instance, ballot: Ballot, parent: Certified | None, hold: int
+    ) -> dict[str, object]:
+        certificate = None if parent is None else parent.certificate
+        shown = self._shown if self._shown is not None and self._shown.instance == instance else None
+        return dict(Prepare(instance, ballot, hold, certificate, shown).to_json())
+
+    def _prepare(self, instance: Instance, ballot: Ballot, parent: Certified | None, deadline: float) -> _Attempt:
+        attempt = _Attempt()
+        self._round_trips += 1
+        self._counter = max(self._counter, ballot.counter)
+        request = self._prepare_request(instance, ballot, parent, self._hold)
+        for node, answer in self._ask(request, parent, deadline):
+            if isinstance(answer, answers.Promised):
+                promise = answer.promise
+                try:
+                    if promise.voter != node or promise.instance != instance or promise.ballot != ballot:
+                        raise BadProof("is not what was asked for", where="promise")
+                    if promise.accepted is not None and promise.accepted >= ballot:
+                        raise BadProof("shows an accepted ballot that is not below", where="promise")
+                    check_voter(promise, self._voters, "promise")
+                except BadProof as error:
+                    attempt.excuses[node] = str(error)
+                    continue
+                if promise.accepted is not None and not _holds(parent, promise, answer.change, self._record.owner):
+                    attempt.excuses[node] = "shows an accepted value and doesn't send it"
+                    continue
+                attempt.promises[node] = answer
+                if len(attempt.promises) >= majority(self._voters):
+                    break
+            else:
+                self._note(attempt, node, answer)
+                if attempt.newer:
+                    break
+        return attempt
+
+    def _accept(self, accept: Accept, parent: Certified | None, deadline: float) -> _Attempt:
+        attempt = _Attempt()
+        self._round_trips += 1
+        for node, answer in self._ask(dict(accept.to_json()), parent, deadline):
+            if isinstance(answer, answers.Accepted):
+                acceptance = answer.acceptance
+                try:
+                    if (acceptance.voter, acceptance.instance, acceptance.ballot) != (
+                        node,
+                        accept.instance,
+                        accept.ballot,
+                    ):
+                        raise BadProof("is not what was asked for", where="acceptance")
+                    check_voter(acceptance, self._voters, "acceptance")
+                except BadProof as error:
+                    attempt.excuses[node] = str(error)
+                    continue
+                attempt.acceptances[node] = acceptance
+                if len(attempt.acceptances) >= majority(self._voters):
+                    break
+            else:
+                self._note(attempt, node, answer)
+                if attempt.newer:
+                    break
+        return attempt
+
+    def _ask(
+        self, request: Mapping[str, Any], parent: Certified | None, deadline: float
+    ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
+        catch_up = None if parent is None else lambda: Learn(parent.certificate, parent.value).to_json()
+        seconds = max(0.05, deadline - time.monotonic())
+        return self._fanout.ask(request, catch_up=catch_up, seconds=seconds)
+
+    def _note(self, attempt: _Attempt, node: NodeId, answer: answers.Answer | AvpnError) -> None:
+        """Anything but what was hoped for."""
+        if isinstance(answer, answers.Newer):
+            before = self._known
+            self._take(answer.update)
+            attempt.newer = attempt.newer or self._known is not before
+            attempt.excuses[node] = "sent a value that proves nothing newer"
+        elif isinstance(answer, answers.Refused):
+            self._counter = max(self._counter, answer.highest.counter)
+            if answer.shown is not None:
+                self._shown = max(filter(None, (self._shown, answer.shown)), key=lambda one: one.ballot)
+            attempt.wait = max(attempt.wait, answer.wait)
+            attempt.excuses[node] = f"has promised {answer.holder}"
+        elif isinstance(answer, answers.RejectedBy):
+            attempt.rejections[node] = answer
+        elif isinstance(answer, answers.NotSeen):
+            attempt.wait = max(attempt.wait, 500)
+            attempt.excuses[node] = answer.what
+        elif isinstance(answer, answers.Lacking):
+            attempt.excuses[node] = "lacks the parent"
+        elif isinstance(answer, AvpnError):
+            attempt.excuses[node] = str(answer)
+        else:
+            attempt.excuses[node] = "gave an answer to another question"
+
+    def _take(self, update: Update) -> bool:
+        """Learn a certified value that somebody sent; False if it doesn't prove itself."""
+        try:
+            certified = verified_update(update, self._known, self._record)
+        except InvalidInput:
+            return False
+        self._keep(certified)
+        return True
+
+    def _keep(self, certified: Certified) -> None:
+        if self._known is None or certified.certificate.position > self._known.certificate.position:
+            self._known = certified
+            if self._cache is not None:
+                self._cache.save(certified)
+
+    def _certified(self, certified: Certified) -> None:
+        self._keep(certified)
+        # Most hold the value already and need its certificate only; who doesn't gets it whole.
+        learn = Learn(certified.certificate).to_json()
+        whole = Learn(certified.certificate, certified.value)
+        self._fanout.tell(learn, catch_up=lambda: whole.to_json())
+
+    def _refuse_hopeless(self, attempt: _Attempt) -> None:
+        """Raise Rejected once so many voters refuse by rules that no majority is left."""
+        if len(self._voters) - len(attempt.rejections) >= majority(self._voters):
+            return
+        reasons = "; ".join(f"{node.node}: {one.what} (rule:{one.rule})" for node, one in attempt.rejections.items())
+        raise Rejected(f"the voters refuse: {reasons}", where=self._record.name)
+
+    def _no_majority(self, attempt: _Attempt, answered: int, maybe_accepted: bool = False) -> NoMajority:
+        reasons = {**{node: f"{one.what} (rule:{one.rule})" for node, one in attempt.rejections.items()}}
+        reasons.update(attempt.excuses)
+        for voter in self._voters:
+            if voter.node not in (reasons.keys() | attempt.promises.keys() | attempt.acceptances.keys()):
+                reasons[voter.node] = "no answer in time"
+        told = "; ".join(f"{node}: {reason}" for node, reason in sorted(reasons.items()))
+        what = f"no majority: {answered} of {len(self._voters)} voters answered ({told})"
+        if maybe_accepted:
+            return OutcomeUnknown(
+                f"{what}; whether the change was agreed is not known",
+                where=self._record.name,
+                remedy="Run again: it is finished or found undone",
+            )
+        return NoMajority(what, where=self._record.name, remedy="Nothing was changed; run again when they are back")
+
+
+def verified_update(update: Update, known: Certified | None, record: NetworkRecord) -> Certified:
+    """The certified value an update leads to, checked from the founders on chain. BadProof or InvalidInput if not."""
+    value = update.value
+    if value is None:
+        if known is None:
+            value, hash_ = None, ""
+        else:
+            value, hash_ = known.value, known.certificate.hash
+        for change in update.changes:
+            value = apply_change(value, hash_, change_from_json(change, "changes", record.owner))
+            hash_ = codec.value_hash(value)
+    if value is None or value.generation != record.generation:
+        raise BadProof("is not of this generation", where="update")
+    certified = Certified(update.certificate, value)
+    certified.verify(record.founders, record.id)
+    return certified
+
+
+def fetch_newest(
+    transport: Transport, node: NodeId, record: NetworkRecord, cache: LedgerCache | None, *, seconds: float = 10.0
+) -> Certified | None:
+    """The newest certified value that a majority of the voters knows, for readers; kept in the cache."""
+    with Proposer(transport, node, record, 0, cache=cache) as reader:
+        return reader.fetch(seconds)
+
+
+def _forced(attempt: _Attempt, owner: str) -> tuple[Change, str] | None:
+    """The change and hash of the highest accepted ballot that the promises show, if any."""
+    shown = [one for one in attempt.promises.values() if one.promise.accepted is not None]
+    if not shown:
+        return None
+    highest = max(shown, key=_accepted)
+    return change_from_json(highest.change, "change", owner), _accepted(highest).hash
+
+
+def _accepted(answer: answers.Promised) -> Ballot:
+    assert answer.promise.accepted is not None
+    return answer.promise.accepted
+
+
+def _holds(parent: Certified | None, promise: Promise, change: object, owner: str) -> bool:
+    """Whether the change sent along is that of the accepted ballot."""
+    assert promise.accepted is not None
+    try:
+        child = apply_change(
+            parent.value if parent else None, promise.instance.parent, change_from_json(change, "change", owner)
+        )
+        return codec.value_hash(child) == promise.accepted.hash
+    except InvalidInput:
+        return False

@@ -1,0 +1,373 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The voter's memory: one SQLite file for all networks of a host.
+
+``journal_mode=WAL`` with ``synchronous=FULL``: a commit is one append that is synchronised before it
+returns, where a rollback journal takes several synchronised writes; a process that is killed leaves a
+log that the next one replays up to the last whole commit; and whoever reads (fetch) doesn't wait for
+who writes. Only processes of the user avpn open the file, or its side files would change their owner.
+
+Each connection from a peer is a process of its own: writers take ``BEGIN IMMEDIATE`` and wait for each
+other for a bounded time.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from .._chain.model import Voter
+from .._common import canonical
+from .._common.errors import Unavailable
+from . import codec
+from .change import Change, apply_change, change_from_json, change_json
+from .messages import Ballot, Certificate, Certified, Promise
+from .requests import MAX_CHANGES, Update
+from .value import Value
+
+_BUSY_SECONDS = 15.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS networks (
+    network TEXT PRIMARY KEY, owner TEXT NOT NULL, generation INTEGER NOT NULL, voters BLOB NOT NULL,
+    version INTEGER NOT NULL, hash TEXT NOT NULL, certificate BLOB,
+    snapshot_version INTEGER NOT NULL, snapshot BLOB);
+CREATE TABLE IF NOT EXISTS changes (
+    network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, change BLOB NOT NULL,
+    PRIMARY KEY (network, generation, version));
+CREATE TABLE IF NOT EXISTS pending (
+    network TEXT PRIMARY KEY, generation INTEGER NOT NULL, version INTEGER NOT NULL,
+    promised BLOB, promise BLOB, hold_run TEXT, hold_until INTEGER NOT NULL DEFAULT 0,
+    accepted BLOB, change BLOB);
+CREATE TABLE IF NOT EXISTS holds (
+    network TEXT NOT NULL, provider TEXT NOT NULL, run TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS tombstones (
+    network TEXT PRIMARY KEY, generation INTEGER NOT NULL, certificate BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS evidence (
+    id INTEGER PRIMARY KEY, network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL,
+    what TEXT NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL, UNIQUE (network, what, first, second));
+"""
+
+
+@dataclass(frozen=True)
+class NetworkState:
+    """What is certified here. ``version`` is -1, ``hash`` the genesis parent, before version 0."""
+
+    network: str
+    owner: str
+    generation: int
+    voters: tuple[Voter, ...]
+    version: int
+    hash: str
+    certificate: Certificate | None
+
+    @property
+    def have(self) -> tuple[int, int] | None:
+        return None if self.version < 0 else (self.generation, self.version)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What was promised and accepted for the version after the certified one. Times are boot-time milliseconds."""
+
+    version: int
+    promised: Ballot | None = None
+    promise: Promise | None = None  # the last one given, as it was signed
+    hold_run: str = ""
+    hold_until: int = 0
+    accepted: Ballot | None = None
+
+
+class Store:
+    """All tables. Methods that write are called inside ``transaction``."""
+
+    def __init__(self, path: str | os.PathLike[str], *, milliseconds: Callable[[], int] | None = None) -> None:
+        self._path = os.fspath(path)
+        self._local = threading.local()
+        self._values: dict[str, Value] = {}  # parsed values by hash; a few
+        self.milliseconds = milliseconds or (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
+        with self.transaction() as database:
+            for statement in _SCHEMA.split(";"):
+                database.execute(statement)
+            insert = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
+            database.execute(insert, ("incarnation", secrets.token_hex(16)))
+            database.execute(insert, ("boot", _boot_id()))
+            if self._meta(database, "boot") != _boot_id():
+                # Holds are counted in time since boot, and whoever held has long given up.
+                database.execute("DELETE FROM holds")
+                database.execute("UPDATE pending SET hold_until = 0, hold_run = ''")
+                database.execute("UPDATE meta SET value = ? WHERE key = 'boot'", (_boot_id(),))
+            self.incarnation = self._meta(database, "incarnation")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: all or nothing, on disk when it ends. Unavailable: busy, full or broken."""
+        try:
+            database = self._connection()
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if getattr(self._local, "connection", None) is not None and self._local.connection.in_transaction:
+                self._local.connection.execute("ROLLBACK")
+            raise Unavailable(f"the voter's database: {error}", where=self._path) from error
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def network(self, network: str) -> NetworkState | None:
+        """What is certified of a network, or None if it was never heard of here."""
+        row = self._row("SELECT * FROM networks WHERE network = ?", network)
+        if row is None:
+            return None
+        voters = tuple(codec.voter_from_json(item, "voters") for item in _load(row["voters"]))
+        certificate = None if row["certificate"] is None else Certificate.from_json(_load(row["certificate"]), "db")
+        return NetworkState(network, row["owner"], row["generation"], voters, row["version"], row["hash"], certificate)
+
+    def begin(self, database: sqlite3.Connection, state: NetworkState) -> None:
+        """Remember a network's generation and founders, before anything is promised for it."""
+        voters = canonical.dumps([codec.voter_json(voter) for voter in state.voters])
+        database.execute(
+            "INSERT INTO networks VALUES (?, ?, ?, ?, -1, ?, NULL, -1, NULL)",
+            (state.network, state.owner, state.generation, voters, state.hash),
+        )
+
+    def value(self, state: NetworkState) -> Value | None:
+        """The certified value: its snapshot with the changes since. None before version 0."""
+        if state.version < 0:
+            return None
+        found = self._values.get(state.hash)
+        if found is not None:
+            return found
+        row = self._row("SELECT snapshot_version, snapshot FROM networks WHERE network = ?", state.network)
+        if row is None or row["snapshot_version"] > state.version:
+            raise Unavailable("the ledger has moved on meanwhile", where=state.network, remedy="Ask again")
+        value = None if row["snapshot"] is None else codec.value_from_bytes(row["snapshot"], "db")
+        for change in self._changes(state, row["snapshot_version"] + 1):
+            parent_hash = "" if value is None else codec.value_hash(value)
+            value = apply_change(value, parent_hash, change_from_json(change, "db", state.owner))
+        if value is None or codec.value_hash(value) != state.hash:
+            raise Unavailable("the stored ledger is damaged", where=state.network, remedy="It will be fetched anew")
+        self._remember(state.hash, value)
+        return value
+
+    def update(self, state: NetworkState, have: tuple[int, int] | None) -> Update:
+        """What somebody who has ``have`` needs to know the newest certified value."""
+        assert state.certificate is not None
+        if have is not None and have[0] == state.generation and 0 < state.version - have[1] <= MAX_CHANGES:
+            changes = self._changes(state, have[1] + 1)
+            if len(changes) == state.version - have[1]:
+                return Update(state.certificate, changes=tuple(changes))
+        return Update(state.certificate, value=self.value(state))
+
+    def pending(self, state: NetworkState) -> Pending:
+        """What was promised and accepted for the next version."""
+        row = self._row("SELECT * FROM pending WHERE network = ?", state.network)
+        if row is None or (row["generation"], row["version"]) != (state.generation, state.version + 1):
+            return Pending(state.version + 1)
+        return Pending(
+            version=row["version"],
+            promised=_ballot(row["promised"]),
+            promise=None if row["promise"] is None else Promise.from_json(_load(row["promise"]), "db"),
+            hold_run=row["hold_run"] or "",
+            hold_until=row["hold_until"],
+            accepted=_ballot(row["accepted"]),
+        )
+
+    def pending_change(self, state: NetworkState) -> dict[str, Any] | None:
+        """The change that was accepted for the next version, as JSON."""
+        row = self._row(
+            "SELECT change FROM pending WHERE network = ? AND generation = ? AND version = ?",
+            state.network,
+            state.generation,
+            state.version + 1,
+        )
+        return None if row is None or row["change"] is None else _load(row["change"])
+
+    def write_promise(
+        self, database: sqlite3.Connection, state: NetworkState, promise: Promise, hold_until: int
+    ) -> None:
+        """Keep a promise, and until when nobody else is promised."""
+        self._ensure_pending(database, state)
+        database.execute(
+            "UPDATE pending SET promised = ?, promise = ?, hold_run = ?, hold_until = ? WHERE network = ?",
+            (
+                canonical.dumps(promise.ballot.to_json()),
+                canonical.dumps(promise.to_json()),
+                promise.ballot.run,
+                hold_until,
+                state.network,
+            ),
+        )
+
+    def write_hold(self, database: sqlite3.Connection, state: NetworkState, until: int) -> None:
+        """Shorten the hold of the present promise."""
+        database.execute("UPDATE pending SET hold_until = ? WHERE network = ?", (until, state.network))
+
+    def write_acceptance(
+        self, database: sqlite3.Connection, state: NetworkState, ballot: Ballot, change: Change
+    ) -> None:
+        """Keep an accepted ballot and its change; accepting promises the ballot, too."""
+        self._ensure_pending(database, state)
+        encoded = canonical.dumps(ballot.to_json())
+        database.execute(
+            "UPDATE pending SET accepted = ?, change = ?,"
+            " promise = CASE WHEN promised = ? THEN promise ELSE NULL END, promised = ? WHERE network = ?",
+            (encoded, canonical.dumps(change_json(change)), encoded, encoded, state.network),
+        )
+
+    def certify_pending(
+        self, database: sqlite3.Connection, state: NetworkState, certificate: Certificate
+    ) -> NetworkState:
+        """Make the accepted next value the certified one; its hash must be the certificate's."""
+        change = self.pending_change(state)
+        assert change is not None
+        parent = self.value(state)
+        child = apply_change(parent, state.hash, change_from_json(change, "db", state.owner))
+        database.execute(
+            "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)",
+            (state.network, state.generation, child.version, canonical.dumps(change)),
+        )
+        return self._advance(database, state, Certified(certificate, child), snapshot=False)
+
+    def certify(self, database: sqlite3.Connection, state: NetworkState, certified: Certified) -> NetworkState:
+        """Take over a certified value that came whole and was verified."""
+        database.execute("DELETE FROM changes WHERE network = ?", (state.network,))
+        return self._advance(database, state, certified, snapshot=True)
+
+    def holds(self, network: str, since: int) -> list[tuple[str, int, int]]:
+        """Holds that ended after ``since``: provider, from, until."""
+        rows = self._connection().execute(
+            "SELECT provider, since, until FROM holds WHERE network = ? AND until > ?", (network, since)
+        )
+        return [(row["provider"], row["since"], row["until"]) for row in rows]
+
+    def start_hold(self, database: sqlite3.Connection, network: str, ballot: Ballot, since: int, until: int) -> None:
+        """Count a hold; those of more than a minute ago are forgotten."""
+        database.execute("DELETE FROM holds WHERE until < ?", (since - 60_000,))
+        holder = (network, ballot.node.provider, ballot.run)
+        database.execute("INSERT INTO holds VALUES (?, ?, ?, ?, ?)", (*holder, since, until))
+
+    def end_holds(self, database: sqlite3.Connection, network: str, now: int) -> None:
+        """Holds on a network end now, if they haven't yet."""
+        database.execute("UPDATE holds SET until = ? WHERE network = ? AND until > ?", (now, network, now))
+
+    def add_evidence(self, state: NetworkState, version: int, what: str, first: Any, second: Any) -> None:
+        """Keep two documents that contradict each other."""
+        with self.transaction() as database:
+            database.execute(
+                "INSERT OR IGNORE INTO evidence (network, generation, version, what, first, second)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (state.network, state.generation, version, what, canonical.dumps(first), canonical.dumps(second)),
+            )
+
+    def evidence(self) -> list[dict[str, Any]]:
+        """All contradictions found, oldest first."""
+        rows = self._connection().execute("SELECT * FROM evidence ORDER BY id").fetchall()
+        return [
+            {**{key: row[key] for key in row.keys()}, "first": _load(row["first"]), "second": _load(row["second"])}  # noqa: SIM118
+            for row in rows
+        ]
+
+    def _advance(
+        self, database: sqlite3.Connection, state: NetworkState, certified: Certified, *, snapshot: bool
+    ) -> NetworkState:
+        certificate, value = certified.certificate, certified.value
+        row = self._row("SELECT snapshot_version FROM networks WHERE network = ?", state.network)
+        # Changes are small and values may be megabytes, so the whole value is written only now and then.
+        snapshot = snapshot or row is None or value.version - row["snapshot_version"] >= MAX_CHANGES // 2
+        encoded = canonical.dumps(certificate.to_json())
+        voters = canonical.dumps([codec.voter_json(voter) for voter in value.voters])
+        database.execute(
+            "UPDATE networks SET version = ?, hash = ?, certificate = ?, voters = ? WHERE network = ?",
+            (value.version, certificate.hash, encoded, voters, state.network),
+        )
+        if snapshot:
+            database.execute(
+                "UPDATE networks SET snapshot_version = ?, snapshot = ? WHERE network = ?",
+                (value.version, codec.value_bytes(value), state.network),
+            )
+            database.execute(
+                "DELETE FROM changes WHERE network = ? AND version <= ?", (state.network, value.version - MAX_CHANGES)
+            )
+        database.execute("DELETE FROM pending WHERE network = ?", (state.network,))
+        self.end_holds(database, state.network, self.milliseconds())
+        self._remember(certificate.hash, value)
+        return NetworkState(
+            state.network, state.owner, state.generation, value.voters, value.version, certificate.hash, certificate
+        )
+
+    def _ensure_pending(self, database: sqlite3.Connection, state: NetworkState) -> None:
+        database.execute(
+            "INSERT OR IGNORE INTO pending (network, generation, version) VALUES (?, ?, ?)",
+            (state.network, state.generation, state.version + 1),
+        )
+
+    def _changes(self, state: NetworkState, first: int) -> list[dict[str, Any]]:
+        rows = self._connection().execute(
+            "SELECT change FROM changes WHERE network = ? AND generation = ? AND version BETWEEN ? AND ?"
+            " ORDER BY version",
+            (state.network, state.generation, first, state.version),
+        )
+        return [_load(row["change"]) for row in rows]
+
+    def _remember(self, hash_: str, value: Value) -> None:
+        while len(self._values) >= 4:
+            self._values.pop(next(iter(self._values)), None)
+        self._values[hash_] = value
+
+    def _meta(self, database: sqlite3.Connection, key: str) -> str:
+        return str(database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()["value"])
+
+    def _row(self, query: str, *arguments: Any) -> Any:
+        try:
+            return self._connection().execute(query, arguments).fetchone()
+        except sqlite3.Error as error:
+            raise Unavailable(f"the voter's database: {error}", where=self._path) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # Connections of SQLite belong to one thread; only tests have more than one.
+            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
+        return connection
+
+
+def incarnation(path: str | os.PathLike[str]) -> str:
+    """The incarnation of the database at ``path``, which is made if there is none. For the host record."""
+    store = Store(path)
+    store.close()
+    return store.incarnation
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _ballot(data: bytes | None) -> Ballot | None:
+    return None if data is None else Ballot.from_json(_load(data), "db")
+
+
+def _load(data: bytes) -> Any:
+    return canonical.loads(data, where="db", limit=1 << 26)
