@@ -15,7 +15,8 @@ import inspect
 import json
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from .errors import AdminError, DevchainError
 from .faults import Faults
@@ -131,4 +132,18 @@ def _bound(methods: dict[str, Callable[..., Any]], name: str, parameters: Any) -
         inspect.signature(method).bind(**parameters)
     except TypeError as error:
         raise AdminError(f"{name}: {error}") from error
+    hints = get_type_hints(method)
+    for parameter, value in parameters.items():
+        if not _fits(value, hints.get(parameter, object)):
+            raise AdminError(f"{name}: {parameter} can't be {value!r}")
     return lambda: method(**parameters)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether JSON data fits a parameter; only plain types are checked here."""
+    kinds = get_args(hint) or (hint,)
+    if not all(kind in (int, float, str, NoneType) for kind in kinds):
+        return True
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, kinds) or (float in kinds and isinstance(value, int))

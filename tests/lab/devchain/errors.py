@@ -113,6 +113,7 @@ PROVIDER_NOT_FOUND = Kind("provider", 3, "invalid provider: address not found")
 PROVIDER_EXISTS = Kind("provider", 4, "invalid provider: already exists")
 PROVIDER_ATTRIBUTES = Kind("provider", 6, "attribute specification error")
 PROVIDER_INCOMPATIBLE = Kind("provider", 7, "attributes cannot be changed")
+PROVIDER_INTERNAL = Kind("provider", 10, "internal error")
 PROVIDER_WEBSITE = Kind("provider", 8, "invalid provider: invalid info website")
 
 # chain-sdk, go/node/deployment/v1/errors.go

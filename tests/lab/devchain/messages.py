@@ -103,6 +103,7 @@ _FILES: list[tuple[str, list[str], dict[str, list[str]], dict[str, list[str]]]] 
                 "3 attributes akash.base.attributes.v1.Attribute[]",
                 "4 info .Info",
             ],
+            "MsgDeleteProvider": ["1 owner string"],
         },
         {},
     ),
@@ -206,6 +207,7 @@ SIGN_ATTRIBUTES = "akash.audit.v1.MsgSignProviderAttributes"
 DELETE_ATTRIBUTES = "akash.audit.v1.MsgDeleteProviderAttributes"
 CREATE_PROVIDER = "akash.provider.v1beta4.MsgCreateProvider"
 UPDATE_PROVIDER = "akash.provider.v1beta4.MsgUpdateProvider"
+DELETE_PROVIDER = "akash.provider.v1beta4.MsgDeleteProvider"
 CREATE_DEPLOYMENT = "akash.deployment.v1beta4.MsgCreateDeployment"
 UPDATE_DEPLOYMENT = "akash.deployment.v1beta4.MsgUpdateDeployment"
 CLOSE_DEPLOYMENT = "akash.deployment.v1beta4.MsgCloseDeployment"
@@ -218,6 +220,7 @@ COMPLETE = frozenset(
         DELETE_ATTRIBUTES,
         CREATE_PROVIDER,
         UPDATE_PROVIDER,
+        DELETE_PROVIDER,
         UPDATE_DEPLOYMENT,
         CLOSE_DEPLOYMENT,
         SEND,

@@ -24,6 +24,7 @@ from .blocks import Block
 from .chain import Chain
 from .faults import Faults
 from .operations import Operations
+from .routes import query
 from .server import Endpoint, Served, serve
 
 
@@ -103,6 +104,10 @@ class Devchain:
         denom = self.chain.denom
         price = float(self.chain.min_gas_price)
         return LedgerClient(NetworkConfig(self.chain_id, price, denom, denom, self.cosmpy_url))
+
+    def query(self, path: str, parameters: dict[str, str] | None = None, height: int | None = None) -> Any:
+        """What a healthy endpoint answers, without HTTP; raises ``QueryError``."""
+        return query(self.chain, path, parameters, height)
 
     def broadcast(self, tx_bytes: bytes) -> Any:
         """CheckTx of raw bytes, without HTTP."""

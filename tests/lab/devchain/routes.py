@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from . import akash_queries as akash
 from . import cosmos_queries as cosmos
 from .akash_queries import Request
+from .chain import Chain
 from .errors import UNIMPLEMENTED, QueryError
+from .paging import Query
 from .shapes import Json
 
 _DEPLOYMENT = "/akash/deployment/v1beta4/deployments"
@@ -71,6 +73,13 @@ def find_get(path: str) -> tuple[Callable[[Request], Json], tuple[str, ...]]:
         if match is not None:
             return route.answer, match.groups()
     raise QueryError(UNIMPLEMENTED, "Not Implemented")
+
+
+def query(chain: Chain, path: str, parameters: Query | None = None, height: int | None = None) -> Json:
+    """Ask the chain without HTTP; ``QueryError`` where HTTP would answer an error."""
+    answer, groups = find_get(path)
+    with chain.lock:
+        return answer(Request(chain, chain.view(height), groups, parameters or {}, chain.height))
 
 
 def find_post(path: str) -> Callable[[Request, Json], Json]:

@@ -11,6 +11,7 @@ own faults: that is how a test has a node that lies beside one that doesn't.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -37,7 +38,8 @@ Address = tuple[str, int]
 def base_url(server: ThreadingHTTPServer) -> str:
     """The URL of a server."""
     host, port = server.server_address[:2]
-    return f"http://{host!s}:{port}"
+    name = f"[{host!s}]" if server.address_family == socket.AF_INET6 else str(host)
+    return f"http://{name}:{port}"
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -46,6 +48,11 @@ class HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
+
+    def __init__(self, listen: Address, handler: type[JsonHandler]) -> None:
+        if ":" in listen[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(listen, handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error of ours."""

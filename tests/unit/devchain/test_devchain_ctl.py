@@ -115,6 +115,9 @@ def test_refusals_say_why(run: Ctl) -> None:
         ctl.call(run._admin, "nonsense", {})
     with pytest.raises(ctl.Refused, match="got an unexpected keyword argument"):
         ctl.call(run._admin, "status", {"x": 1})
+    for wrong in ("7", True, 1.5, [1]):
+        with pytest.raises(ctl.Refused, match="deployment_create: dseq can't be"):
+            ctl.call(run._admin, "deployment_create", {"owner": tenant, "dseq": wrong})
     with pytest.raises(ctl.Refused, match=r"127\.0\.0\.1:9"):
         ctl.call("http://127.0.0.1:9", "status", {})
 

@@ -199,6 +199,17 @@ def test_required_attributes_stay_while_the_lease_is_active(
     assert run(chain, team, without).code == 0
 
 
+def test_providers_cannot_be_deleted(chain: Chain, operations: Operations, wallet: MakeWallet) -> None:
+    team = wallet()
+    me = str(team.address())
+    delete = messages.new(messages.DELETE_PROVIDER, owner=me)
+    assert run(chain, team, delete).code == 3
+    operations.provider_set(me)
+    refused = run(chain, team, delete)
+    assert refused.code == 10 and "NOTIMPLEMENTED: internal error" in refused.log
+    assert provider.get(chain.view(), me) is not None
+
+
 # -- deployment ----------------------------------------------------------------
 
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 from devchain import messages
+from devchain.chain import Chain
+from devchain.errors import QueryError
 from devchain.pytest_plugin import Devchain
+from devchain.server import serve
 from devchain.signing import sign
 
 Get = Callable[..., Any]
@@ -380,3 +385,21 @@ def test_unknown_routes_and_transactions(devchain: Devchain, get: Get) -> None:
     missing = get(f"/cosmos/tx/v1beta1/txs/{'0' * 64}")
     assert (missing.status, missing.json["code"]) == (404, 5) and "tx not found" in missing.json["message"]
     assert get("/cosmos/tx/v1beta1/txs/zz").status == 400
+
+
+def test_the_same_answers_without_http(devchain: Devchain, get: Get) -> None:
+    _wallet, tenant, _provider = setup(devchain)
+    query = {"filters.owner": tenant}
+    assert devchain.query(LEASES, query) == get(LEASES, query).json
+    assert devchain.query(LEASES, query, height=devchain.height - 1)["leases"] == []
+    with pytest.raises(QueryError, match="Not Implemented"):
+        devchain.query("/nowhere")
+
+
+def test_an_ipv6_address() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    with serve(Chain(), ("::1", 0)) as served:
+        path = "/cosmos/base/tendermint/v1beta1/syncing"
+        with urllib.request.urlopen(served.url + path) as answer:
+            assert answer.status == 200

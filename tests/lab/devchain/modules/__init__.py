@@ -48,6 +48,7 @@ HANDLERS: dict[str, Handler] = {
     messages.DELETE_ATTRIBUTES: Handler(_auditor, audit.check, audit.delete),
     messages.CREATE_PROVIDER: Handler(_owner, provider.check, provider.create),
     messages.UPDATE_PROVIDER: Handler(_owner, provider.check, provider.update),
+    messages.DELETE_PROVIDER: Handler(_owner, provider.check_owner, provider.delete),
     messages.CREATE_DEPLOYMENT: Handler(_deployment_owner, deployment.check_create, deployment.create),
     messages.UPDATE_DEPLOYMENT: Handler(_deployment_owner, deployment.check_update, deployment.update),
     messages.CLOSE_DEPLOYMENT: Handler(_deployment_owner, deployment.check_id, deployment.close),

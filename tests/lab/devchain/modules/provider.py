@@ -14,6 +14,7 @@ from ..errors import (
     PROVIDER_ATTRIBUTES,
     PROVIDER_EXISTS,
     PROVIDER_INCOMPATIBLE,
+    PROVIDER_INTERNAL,
     PROVIDER_NOT_FOUND,
     PROVIDER_URI,
     PROVIDER_URI_NOT_ABSOLUTE,
@@ -72,9 +73,14 @@ def _record(message: Any) -> Provider:
     )
 
 
-def check(ctx: Context, message: Any) -> None:
-    """Stateless checks of both messages of this module."""
+def check_owner(ctx: Context, message: Any) -> None:
+    """The owner is an address."""
     check_address(message.owner, ctx.prefix, "invalid owner address")
+
+
+def check(ctx: Context, message: Any) -> None:
+    """Stateless checks of a record."""
+    check_owner(ctx, message)
     check_host_uri(message.host_uri)
     check_attributes(_record(message).attributes)
     website = message.info.website
@@ -103,3 +109,10 @@ def update(ctx: Context, message: Any) -> list[Event]:
             raise TxError(PROVIDER_INCOMPATIBLE)
     ctx.state.set(PROVIDERS, (message.owner,), record)
     return [event("akash.provider.v1beta4.EventProviderUpdated", owner=message.owner)]
+
+
+def delete(ctx: Context, message: Any) -> list[Event]:
+    """MsgDeleteProvider: the chain knows it and has never implemented it."""
+    if get(ctx.state, message.owner) is None:
+        raise TxError(PROVIDER_NOT_FOUND, f"id: {message.owner}")
+    raise TxError(PROVIDER_INTERNAL, "NOTIMPLEMENTED")
