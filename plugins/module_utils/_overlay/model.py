@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Mapping
 
 from .._common.ids import EndpointId, LeaseId, NodeId
+from .._policy.ruleset import Ruleset
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,17 @@ class Attachment:
     ipv4: ipaddress.IPv4Address
     ipv6: ipaddress.IPv6Address
     carries: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # ranges it routes for (R8)
+
+
+@dataclass(frozen=True)
+class LiveSlot:
+    """An endpoint that takes part now, on whichever host: what peers, names and the firewall are made from."""
+
+    endpoint: EndpointId
+    lease: LeaseId
+    host: NodeId
+    ipv4: ipaddress.IPv4Address
+    ipv6: ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,12 @@ class TunnelPeer:
 
 @dataclass(frozen=True)
 class Tunnel:
-    """This host's WireGuard interface in a network. The private key is never here: apply finds it on disk."""
+    """This host's WireGuard interface in a network. The private key is never here: apply finds it on disk.
 
+    ``public_key`` is what the ledger says of this host; the key on disk must belong to it.
+    """
+
+    public_key: str
     port: int
     mtu: int
     ipv4: ipaddress.IPv4Address
@@ -56,7 +72,10 @@ class Name:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """All of one network on this host. ``firewall`` is compiled by ``_policy`` (nft's own words, by object)."""
+    """All of one network on this host. ``firewall`` is compiled by ``_policy`` (nft's own words, by object).
+
+    ``routes`` are ranges outside the network that a member carries traffic to (R8).
+    """
 
     network: str  # network id
     name: str  # the tenant's name for it: names end in <name>.avpn.internal
@@ -66,9 +85,12 @@ class NetworkPlan:
     tunnel: Tunnel
     attachments: tuple[Attachment, ...]
     names: tuple[Name, ...]
-    firewall: "object"  # _policy.compile.Ruleset
+    firewall: Ruleset
     ledger: tuple[int, int]  # generation, version it was planned from
     manifest: int | None  # version of the manifest, None: none yet (nothing passes)
+    live: tuple[LiveSlot, ...] = ()  # every endpoint of the network, on all hosts
+    routes: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    notes: tuple[str, ...] = ()  # what was left out of an otherwise good plan, and why
 
 
 @dataclass(frozen=True)
@@ -77,3 +99,4 @@ class HostPlan:
 
     networks: Mapping[str, NetworkPlan] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)  # network id -> what could not be planned; left as is
+    pending: frozenset[str] = frozenset()  # nothing runs here now, but may again: names, port and key are kept

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A network's firewall on this host, from what planning knows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from .._manifest.model import Manifest
+from .._policy.compile import Local, compile_ruleset
+from .._policy.endpoints import Endpoint, Endpoints
+from .._policy.ruleset import Ruleset
+from .model import Attachment, LiveSlot
+from .names import tunnel, veth
+
+
+class Compiler(Protocol):
+    """Makes the ruleset: ``manifest`` None lets nothing pass; ``live`` on all hosts, ``attachments`` on this one."""
+
+    def __call__(
+        self, manifest: Manifest | None, live: Iterable[LiveSlot], attachments: Iterable[Attachment], short: str
+    ) -> Ruleset: ...
+
+
+def compile_rules(
+    manifest: Manifest | None, live: Iterable[LiveSlot], attachments: Iterable[Attachment], short: str
+) -> Ruleset:
+    """The compiled table. Raises InvalidInput if the manifest is too large for these endpoints."""
+    return compile_ruleset(
+        manifest,
+        Endpoints(Endpoint(slot.endpoint, slot.ipv4, slot.ipv6, str(slot.lease)) for slot in live),
+        [Local(veth(item.ipv4), item.ipv4, item.ipv6, item.carries) for item in attachments],
+        (tunnel(short),),
+    )

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What this host last made of each network, for status, and for going on while the chain can't be read.
+
+``applied/<network id>.json`` is readable by everybody and shown to the tenant; ``applied/<network id>.live.json``
+beside it has every live endpoint of the network. Neither holds a secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from .._common import canonical, fields
+from .._common.ids import EndpointId, LeaseId, NodeId
+from .._peer import files
+from .._quorum.value import MAX_SLOTS
+from .model import LiveSlot, NetworkPlan
+from .names import AnyNetwork, ipv6_of, ula
+
+_LIMIT = 16 << 20
+
+
+class StatePaths(Protocol):
+    """What is needed of ``_peer.paths.Paths``."""
+
+    @property
+    def applied(self) -> Path: ...
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One network as it was last applied.
+
+    ``told``: the endpoint given to each WireGuard peer, by key; ``ranges``: what workloads had routes for.
+    """
+
+    live: Mapping[EndpointId, LiveSlot] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+    ranges: tuple[AnyNetwork, ...] = ()
+
+
+def load(paths: StatePaths, network: str) -> Applied:
+    """The network's last state; an empty one if there is none. InvalidInput: the file is damaged."""
+    path = _live_path(paths, network)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Applied()
+    top = fields.obj(
+        canonical.loads(data, where=str(path), limit=_LIMIT), "applied", required={"live", "told", "ranges"}
+    )
+    slots = fields.items(top["live"], "applied.live", lambda item, where: _slot(network, item, where), most=MAX_SLOTS)
+    return Applied(
+        live={slot.endpoint: slot for slot in slots},
+        told=fields.mapping(
+            top["told"], "applied.told", fields.key32, lambda item, where: fields.text(item, where, most=60), most=4096
+        ),
+        ranges=tuple(fields.items(top["ranges"], "applied.ranges", _range, most=4096)),
+    )
+
+
+def load_all(paths: StatePaths) -> dict[str, Applied]:
+    """Every network that has a state, by id."""
+    suffix = ".live.json"
+    names = sorted(path.name.removesuffix(suffix) for path in paths.applied.glob(f"*{suffix}"))
+    return {network: load(paths, network) for network in names}
+
+
+def save(
+    paths: StatePaths, plan: NetworkPlan, attached: Mapping[EndpointId, bool], told: Mapping[str, str], now: int
+) -> None:
+    """Remember what was applied. ``attached``: endpoints of this host, and whether their workload is there."""
+    paths.applied.mkdir(parents=True, exist_ok=True, mode=0o755)
+    shown: dict[str, Any] = {
+        "network": plan.network,
+        "name": plan.name,
+        "ledger": list(plan.ledger),
+        "manifest": plan.manifest,
+        "mtu": plan.tunnel.mtu,
+        "peers": len(plan.tunnel.peers),
+        "endpoints": {
+            str(item.endpoint): {
+                "ipv4": str(item.ipv4),
+                "ipv6": str(item.ipv6),
+                "state": "attached" if attached.get(item.endpoint) else "waiting",
+            }
+            for item in plan.attachments
+        },
+        "notes": list(plan.notes),
+        "time": now,
+    }
+    files.write(paths.applied / f"{plan.network}.json", canonical.dumps(shown) + b"\n", durable=False)
+    kept: dict[str, Any] = {
+        "live": [[str(slot.endpoint), str(slot.lease), str(slot.host), str(slot.ipv4)] for slot in plan.live],
+        "told": dict(told),
+        "ranges": [str(range_) for range_ in (plan.ipv4, plan.ipv6, *plan.routes)],
+    }
+    path, data = _live_path(paths, plan.network), canonical.dumps(kept) + b"\n"
+    if not path.exists() or path.read_bytes() != data:
+        files.write(path, data)
+
+
+def forget(paths: StatePaths, network: str) -> None:
+    """Remove what ``save`` wrote."""
+    for path in (paths.applied / f"{network}.json", _live_path(paths, network)):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _live_path(paths: StatePaths, network: str) -> Path:
+    return paths.applied / f"{network}.live.json"
+
+
+def _slot(network: str, item: Any, where: str) -> LiveSlot:
+    endpoint, lease, host, address = fields.items(item, where, lambda text, _where: text, most=4)
+    ipv4 = ipaddress.IPv4Address(str(fields.ip(address, where)))
+    return LiveSlot(
+        EndpointId.parse(endpoint, where),
+        LeaseId.parse(lease, where),
+        NodeId.parse(host, where),
+        ipv4,
+        ipv6_of(ula(network), ipv4),
+    )
+
+
+def _range(value: Any, where: str) -> AnyNetwork:
+    text = fields.text(value, where, most=50)
+    return ipaddress.ip_network(text)
