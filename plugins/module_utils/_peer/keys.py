@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import pwd
 from pathlib import Path
 
 from .._common import fields
@@ -75,16 +74,6 @@ def derive_ssh_public_key(path: Path) -> str:
     except ValueError as error:
         raise Unsupported("is not an SSH private key without a passphrase", where=str(path)) from error
     return fields.ssh_key(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode(), str(path))
-
-
-def give_to(path: Path, user: str) -> bool:
-    """Make ``user`` the owner of a file made by root; tells whether that changed anything."""
-    entry = pwd.getpwnam(user)
-    found = path.stat()
-    if (found.st_uid, found.st_gid) == (entry.pw_uid, entry.pw_gid):
-        return False
-    os.chown(path, entry.pw_uid, entry.pw_gid)
-    return True
 
 
 def _read(path: Path) -> str:

@@ -33,7 +33,7 @@ class Limits:
         os.close(self._handle)
 
     def enter(self, sessions: int) -> None:
-        """Take one of ``sessions`` places until the process ends or ``close``. Raises Unavailable when all are taken."""
+        """Take one of ``sessions`` places until the process ends or ``close``. Unavailable: all are taken."""
         for slot in range(sessions):
             try:
                 fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _SLOTS_AT + slot)

@@ -98,8 +98,10 @@ def error_answer(error: AvpnError) -> bytes:
     code = next((code for code, family in _CODES.items() if isinstance(error, family)), "failed")
     document = {"code": code, "what": error.what, "where": error.where, "remedy": error.remedy}
     # Errors may quote foreign text; what has no UTF-8 must not turn an error into a crash.
-    clean = {key: value.encode("utf-8", "replace").decode()[:500] for key, value in document.items()}
-    return canonical.dumps({"error": clean}) + b"\n"
+    clean: dict[str, canonical.Json] = {
+        key: value.encode("utf-8", "replace").decode()[:500] for key, value in document.items()
+    }
+    return canonical.dumps({"error": dict(clean)}) + b"\n"
 
 
 def parse_answer(line: bytes, where: str) -> Any:

@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fetching what is newer from peers, verifying it, keeping it: ledgers and manifests. Runs as avpn.
+
+Nobody is believed: a value proves itself by its certificate, a manifest by its owner's signature, and an
+offer that doesn't is an offer less.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._chain.model import NetworkView
+from .._common.errors import AvpnError, InvalidInput
+from .._common.ids import NodeId
+from . import ledgers, ring, versions
+from .client import PeerClient
+from .identities import Identities
+from .paths import Paths
+from .versions import Versions
+
+_SECONDS = 15.0
+_PEERS = 6  # asked in one comparison; over a few runs everybody meets everybody
+
+
+@dataclass
+class Pull:
+    """One round of fetching. ``news``: what was new, as ``(kind, network)``; ``problems``: what was offered and refused."""
+
+    paths: Paths
+    identities: Identities
+    client: PeerClient
+    news: set[tuple[str, str]] = field(default_factory=set)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def compare(self) -> None:
+        """Ask some peers for their versions of the common networks and fetch whatever they have newer."""
+        peers = self._peers()
+        chosen = random.sample(peers, min(_PEERS, len(peers)))
+        for node, answer in self.client.call_all(chosen, {"op": "versions"}, seconds=_SECONDS):
+            if isinstance(answer, AvpnError):
+                continue
+            try:
+                offered = versions.parse(answer, str(node))
+            except InvalidInput as error:
+                self.problems[str(node)] = str(error)
+                continue
+            common = set(self.identities.common_networks(node))
+            for network, theirs in sorted(offered.items()):
+                if network in common:
+                    self._fetch_newer(node, network, theirs)
+
+    def follow(self, hinted: Mapping[str, Iterable[tuple[str, int]]]) -> None:
+        """Fetch what hints announce, by network: ``(kind, version)``. What is here already costs nothing."""
+        for network, announced in sorted(hinted.items()):
+            if network not in self.identities.networks:
+                continue
+            for kind, version in sorted(set(announced)):
+                self._follow(network, kind, version)
+
+    def agree_on_ring(self) -> bool:
+        """Come to one ring key with the peers; tells whether this host's changed."""
+        offers = []
+        partners = [node for node in self._peers() if self.identities.share_a_lease(node)]
+        chosen = random.sample(partners, min(_PEERS, len(partners)))
+        for _node, answer in self.client.call_all(chosen, {"op": "ring"}, seconds=_SECONDS):
+            try:
+                offers.append(None if isinstance(answer, AvpnError) else ring.parse_offer(answer))
+            except InvalidInput:
+                continue
+        return ring.agree(self.paths, [key for key in offers if key is not None])
+
+    def _peers(self) -> list[NodeId]:
+        here = self.identities.here
+        return [node for node in sorted(self.identities.view.hosts) if node != here and self._has_common(node)]
+
+    def _has_common(self, node: NodeId) -> bool:
+        return bool(self.identities.common_networks(node))
+
+    def _follow(self, network: str, kind: str, version: int) -> None:
+        own = versions.of(self.paths, network)
+        have = own.manifest if kind == "manifest" else (own.ledger[1] if own.ledger else None)
+        if kind not in ("ledger", "manifest") or (have is not None and have >= version):
+            return
+        nodes = [host.id for host in self.identities.hosts_of(network)]
+        random.shuffle(nodes)
+        # Two at a time: whoever announced it is among them, and the first who has it is enough.
+        for start in range(0, len(nodes), 2):
+            for node, answer in self.client.call_all(
+                nodes[start : start + 2], self._request(network, kind), seconds=_SECONDS
+            ):
+                if not isinstance(answer, AvpnError) and self._take(node, network, kind, answer):
+                    return
+
+    def _fetch_newer(self, node: NodeId, network: str, theirs: Versions) -> None:
+        own = versions.of(self.paths, network)
+        due = []
+        if theirs.ledger is not None and (own.ledger is None or theirs.ledger > own.ledger):
+            due.append("ledger")
+        if theirs.manifest is not None and (own.manifest is None or theirs.manifest > own.manifest):
+            due.append("manifest")
+        for kind in due:
+            try:
+                answer = self.client.call(node, self._request(network, kind), seconds=_SECONDS)
+            except AvpnError:
+                continue
+            self._take(node, network, kind, answer)
+
+    def _request(self, network: str, kind: str) -> dict[str, Any]:
+        if kind == "manifest":
+            return {"op": "manifest-get", "network": network}
+        have = ledgers.position(self.paths, network)
+        return {"op": "fetch", "network": network, "have": None if have is None else list(have)}
+
+    def _take(self, node: NodeId, network: str, kind: str, answer: Any) -> bool:
+        """Verify and keep what a peer sent; tells whether it was new."""
+        entry = self.identities.networks[network]
+        try:
+            new = self._take_manifest(entry, answer) if kind == "manifest" else self._take_ledger(entry, answer, node)
+        except AvpnError as error:
+            self.problems[f"{network} from {node}"] = str(error)
+            return False
+        if new:
+            self.news.add((kind, network))
+        return new
+
+    def _take_manifest(self, entry: NetworkView, answer: Any) -> bool:
+        from .._common import fields
+        from .._manifest import envelope
+        from .._manifest.store import Adopted, ManifestStore
+
+        if answer is None:
+            return False
+        document = fields.obj(answer, "manifest-get", required={"manifest"})["manifest"]
+        outcome = ManifestStore(self.paths.manifests).adopt(envelope.from_document(document), entry.record)
+        return isinstance(outcome, Adopted)
+
+    def _take_ledger(self, entry: NetworkView, answer: Any, node: NodeId) -> bool:
+        from .._quorum import answers
+
+        parsed = answers.parse_answer(answer, str(node))
+        if not isinstance(parsed, answers.Fetched) or parsed.update is None:
+            return False
+        return keep(self.paths, entry, parsed.update)
+
+
+def keep(paths: Paths, entry: NetworkView, update: Any) -> bool:
+    """Verify an ``Update`` of a ledger against the record's founders and cache it; tells whether it was newer."""
+    from .._quorum import codec
+    from .._quorum.change import apply_change, change_from_json
+    from .._quorum.messages import Certified
+
+    network = entry.record.id
+    cached = ledgers.position(paths, network)
+    if cached is not None and update.certificate.position <= cached:
+        return False
+    value = update.value
+    if value is None:
+        before = ledgers.load(paths, network)
+        value = None if before is None else before.value
+        for change in update.changes:
+            parent_hash = "" if value is None else codec.value_hash(value)
+            value = apply_change(value, parent_hash, change_from_json(change, "change", entry.record.owner))
+    if value is None:
+        raise InvalidInput("holds neither a value nor changes of one that is here", where="update")
+    certified = Certified(update.certificate, value)
+    certified.verify(entry.record.founders, network)
+    ledgers.verify_entries(value)
+    ledgers.save(paths, certified)
+    return True

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The quorum's operations on this host: the acceptor for what a voter does, the cached ledgers for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._chain.model import View
+from .._common.ids import NodeId
+from .._quorum import answers
+from .._quorum.acceptor import Acceptor
+from .._quorum.requests import Update, parse_have
+from .._quorum.signing import SeedSigner
+from . import ledgers
+from .config import HostConfig
+from .gossip import announce
+from .hints import Hint
+from .paths import Paths
+
+
+class Voter:
+    """Answers ``prepare``, ``accept``, ``learn`` and ``fetch``."""
+
+    def __init__(self, paths: Paths, config: HostConfig, view: Callable[[], View], refresh: Callable[[], bool]) -> None:
+        self._paths = paths
+        self._config = config
+        self._acceptor = Acceptor(
+            paths.voter_database,
+            SeedSigner.from_file(paths.signing_key),
+            config.id,
+            view,
+            max_age=config.chain.max_age,
+            refresh=refresh,
+        )
+
+    def answer(self, document: dict[str, Any], caller: NodeId) -> dict[str, Any]:
+        """The acceptor's answer; whatever got certified by it is told to this host's fast path and the ring."""
+        network = document["network"]
+        before = self._position(network)
+        answer = self._acceptor.handle(document, [caller])
+        if document["op"] == "fetch":
+            return self._from_cache(document, before) or answer
+        after = self._position(network)
+        if after is not None and after != before:
+            announce(self._paths, self._config, Hint("ledger", network, after[1]))
+        return answer
+
+    def _position(self, network: str) -> tuple[int, int] | None:
+        state = self._acceptor.store.network(network)
+        return None if state is None else state.have
+
+    def _from_cache(self, document: dict[str, Any], stored: tuple[int, int] | None) -> dict[str, Any] | None:
+        """What the cache has beyond what the acceptor holds: a host that doesn't vote has only that."""
+        network, have = document["network"], parse_have(document.get("have"), "have")
+        cached = ledgers.position(self._paths, network)
+        known = [one for one in (stored, have) if one is not None]
+        if cached is None or (known and cached <= max(known)):
+            return None
+        certified = ledgers.load(self._paths, network)
+        if certified is None:
+            return None
+        return answers.Fetched(Update(certified.certificate, certified.value)).to_json()
