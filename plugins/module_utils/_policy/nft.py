@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The edge to the kernel: loading a table into a network namespace, and seeing whether it is still there.
+
+What was applied is kept in a state file: the ruleset, and a digest of the kernel's own listing right after it was
+loaded. If the listing still has that digest, the kernel holds that ruleset, and only differences are sent. If not
+(somebody flushed it, a run was interrupted, the machine restarted), the whole table is loaded anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._common.errors import AvpnError, Unsupported
+from .compile import closed_ruleset
+from .ruleset import FAMILY_TABLE, Ruleset, Scripts, difference, load, moved, readable
+
+_SECONDS = 30.0
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Change:
+    """What applying would do. ``before``: the ruleset that is in the kernel; None: another, or none, is."""
+
+    before: Ruleset | None
+    after: Ruleset
+    scripts: Scripts
+    moved: tuple[str, ...]  # addresses whose connections are forgotten
+
+    def __bool__(self) -> bool:
+        return bool(self.scripts)
+
+    def as_diff(self, name: str) -> dict[str, str]:
+        """Before and after in Ansible's form; ``name`` heads both."""
+        return {
+            "before_header": name,
+            "after_header": name,
+            "before": readable(self.before) if self.before is not None else "",
+            "after": readable(self.after),
+        }
+
+
+def plan_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
+    """What has to change in the kernel. ``namespace``: name of a network namespace; one that isn't there yet needs
+    everything. ``state``: file that remembers what was applied."""
+    remembered, digest = _remembered(state)
+    addresses = moved(remembered, desired) if remembered is not None else ()
+    if remembered is not None and digest is not None and digest == _listing(namespace):
+        return Change(remembered, desired, difference(remembered, desired), addresses)
+    return Change(None, desired, load(desired), addresses)
+
+
+def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
+    """Make the kernel hold ``desired``; returns what that took, which is false if nothing.
+
+    Raises Unsupported if the kernel or nft refuses the ruleset: then the old one stays.
+    """
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(state):
+        change = plan_ruleset(namespace, desired, state)
+        if change.scripts.whole:
+            _nft(namespace, "-c", "-f", "-", text=change.scripts.rules)
+        for script in (change.scripts.rules, change.scripts.switch):
+            if script:
+                _nft(namespace, "-f", "-", text=script)
+        for address in change.moved:
+            forget_flows(namespace, address)
+        if change or change.moved or change.before != desired:
+            _remember(state, desired, _listing(namespace))
+    return change
+
+
+def close(namespace: str) -> None:
+    """Let nothing in and nothing pass until a ruleset is loaded; leaves a table that is there as it is."""
+    script = load(closed_ruleset()).rules.splitlines()
+    kept = [line for line in script if not line.startswith("delete ")]
+    _nft(namespace, "-f", "-", text="\n".join(kept) + "\n")
+
+
+def remove(namespace: str, state: Path) -> None:
+    """Forget what was applied; the table itself goes with its namespace, or here if that stays."""
+    if os.path.exists(_path(namespace)):
+        _nft(namespace, "-f", "-", text=f"table {FAMILY_TABLE}\ndelete table {FAMILY_TABLE}\n")
+    state.unlink(missing_ok=True)
+    _lock_path(state).unlink(missing_ok=True)
+
+
+def counters(namespace: str) -> dict[str, int]:
+    """Packets refused so far, by counter: ``e_<member>`` and ``i_<member>`` (``db.2`` for a lease with rules of
+    its own) for the two sides, the rest by reason."""
+    listed = json.loads(_nft(namespace, "-j", "list", "counters", "table", *FAMILY_TABLE.split()))["nftables"]
+    return {item["counter"]["name"]: item["counter"]["packets"] for item in listed if "counter" in item}
+
+
+def forget_flows(namespace: str, address: str) -> None:
+    """Delete the connections that an address began or received."""
+    family = "ipv6" if ":" in address else "ipv4"
+    for end in ("--orig-src", "--orig-dst"):
+        done = _run(namespace, ["conntrack", "-D", "-f", family, end, address])
+        # 1 with this message is how conntrack says that there were none.
+        if done.returncode not in (0, 1) or (done.returncode == 1 and "0 flow entries" not in done.stderr):
+            raise AvpnError(f"conntrack failed: {_last_line(done.stderr)}", where=f"namespace {namespace}")
+
+
+def _listing(namespace: str) -> str | None:
+    """A digest of the kernel's table, without what packets change; None: there is no table."""
+    if not os.path.exists(_path(namespace)):
+        return None
+    done = _run(namespace, ["nft", "-s", "-j", "list", "table", *FAMILY_TABLE.split()])
+    if done.returncode != 0:
+        return None
+    digest = hashlib.sha256()
+    for item in json.loads(done.stdout)["nftables"]:
+        for kind, body in item.items():
+            if kind == "metainfo":
+                continue
+            for volatile in ("packets", "bytes") if kind == "counter" else ():
+                body.pop(volatile, None)
+            elements = body.pop("elem", []) if kind in ("set", "map") and "dynamic" not in _flags(body) else []
+            body.pop("elem", None)
+            digest.update(json.dumps([kind, body], sort_keys=True).encode())
+            # The kernel's hashes may be listed in another order after they have grown.
+            for element in sorted(map(repr, elements)):
+                digest.update(element.encode())
+    return digest.hexdigest()
+
+
+def _flags(body: dict[str, Any]) -> list[str]:
+    flags = body.get("flags", [])
+    return flags if isinstance(flags, list) else [flags]
+
+
+def _remembered(state: Path) -> tuple[Ruleset | None, str | None]:
+    try:
+        document = json.loads(state.read_bytes())
+        if document["format"] != _FORMAT:
+            return None, None
+        return Ruleset.from_json(document["ruleset"]), document["listing"]
+    except FileNotFoundError:
+        return None, None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, None  # not ours, or half of it: as if it weren't there
+
+
+def _remember(state: Path, ruleset: Ruleset, listing: str | None) -> None:
+    document = {"format": _FORMAT, "ruleset": ruleset.to_json(), "listing": listing}
+    handle, name = tempfile.mkstemp(dir=state.parent, prefix=f".{state.name}-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            os.fchmod(file.fileno(), 0o644)
+            json.dump(document, file, separators=(",", ":"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, state)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def _lock_path(state: Path) -> Path:
+    return state.with_name(f".{state.name}.lock")
+
+
+@contextlib.contextmanager
+def _lock(state: Path) -> Iterator[None]:
+    with _lock_path(state).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _path(namespace: str) -> str:
+    return f"/run/netns/{namespace}"
+
+
+def _nft(namespace: str, *arguments: str, text: str | None = None) -> str:
+    done = _run(namespace, ["nft", *arguments], text)
+    if done.returncode != 0:
+        raise Unsupported(f"nft refuses: {_last_line(done.stderr, first=True)}", where=f"namespace {namespace}")
+    return done.stdout
+
+
+def _run(namespace: str, command: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["nsenter", f"--net={_path(namespace)}", "--", *command],
+            input=text if text is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise Unsupported("nsenter is missing", remedy="Install util-linux") from error
+    except subprocess.TimeoutExpired as error:
+        raise AvpnError(f"{command[0]} took longer than {_SECONDS:.0f} s", where=f"namespace {namespace}") from error
+
+
+def _last_line(text: str, *, first: bool = False) -> str:
+    lines = [line for line in text.splitlines() if line.strip()] or ["no reason given"]
+    return lines[0 if first else -1][:300]
