@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rounds between a proposer and voters with real databases, without faults of the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
+from ledger_world import Chain, Direct, Voters, allocate, cache, node
+
+
+@pytest.fixture
+def voters(tmp_path: Path) -> Voters:
+    chain = Chain()
+    chain.deploy("web", 11, 1)
+    chain.deploy("api", 12, 2, replicas=2)
+    chain.deploy("db", 13, 3)
+    return Voters(tmp_path, chain)
+
+
+def test_three_hosts_get_addresses(voters: Voters) -> None:
+    for number in (1, 2, 3):
+        outcome = allocate(voters, number)
+        assert outcome.changed
+    addresses = {str(endpoint): str(slot.address) for endpoint, slot in outcome.value.slots.items()}
+    assert addresses == {
+        "web/1/0": "100.64.0.2",
+        "api/1/0": "100.64.0.3",
+        "api/1/1": "100.64.0.4",
+        "db/1/0": "100.64.0.5",
+    }
+    hosts = {number: str(outcome.value.hosts[node(number)].address) for number in (1, 2, 3)}
+    assert hosts == {1: "100.64.0.254", 2: "100.64.0.253", 3: "100.64.0.252"}
+    assert outcome.value.version == 3
+    again = allocate(voters, 3)
+    assert not again.changed
+    assert again.value == outcome.value
+
+
+def test_two_round_trips_when_the_newest_is_known(voters: Voters, tmp_path: Path) -> None:
+    kept = cache(tmp_path / "cache")
+    allocate(voters, 1, cache=kept)
+    voters.chain.deploy("more", 14, 1, replicas=3)
+    record_first = allocate(voters, 1, cache=kept)
+    assert record_first.round_trips == 4  # the record, then the addresses
+    voters.chain.close(next(lease for lease in voters.chain.leases if lease.dseq == 14))
+    voters.chain.lease(14, 1, oseq=2)
+    again = allocate(voters, 1, cache=kept)
+    assert again.changed
+    assert again.round_trips == 2
+
+
+def test_minority_down_is_no_matter_and_catches_up(voters: Voters) -> None:
+    voters.down.add(3)
+    for number in (1, 2):
+        outcome = allocate(voters, number)
+    voters.down.clear()
+    voters.chain.deploy("more", 14, 1)
+    transport = Direct(voters, node(1))
+    outcome = allocate(voters, 1, transport)
+    state = voters.acceptors[3].store.network(outcome.value.network)
+    assert state is not None
+    assert state.hash == outcome.certificate.hash
+    assert voters.acceptors[3].store.value(state) == outcome.value
+
+
+def test_majority_down_says_who_and_gives_nothing(voters: Voters) -> None:
+    allocate(voters, 1)
+    voters.chain.deploy("more", 14, 1)
+    voters.down.update({2, 3})
+    with pytest.raises(NoMajority) as error:
+        allocate(voters, 1, deadline=0.5)
+    assert "no majority: 1 of 3 voters answered" in str(error.value)
+    assert "/n2: is down" in str(error.value) or "/n2: " in str(error.value)
+    state = voters.acceptors[1].store.network(voters.chain.record().id)
+    assert state is not None
+    assert state.version == 1
