@@ -19,6 +19,7 @@ from cosmpy.aerial.wallet import LocalWallet
 from devchain import ctl
 from devchain.chain import Chain
 from devchain.errors import DevchainError
+from devchain.modules import bank
 from devchain.operations import Operations
 from devchain.pytest_plugin import Devchain
 from devchain.signing import sign
@@ -201,3 +202,18 @@ def test_another_chains_file_is_refused(tmp_path: Path) -> None:
     StateFile(tmp_path / "chain.db", "one-1").close()
     with pytest.raises(DevchainError, match="holds chain one-1, not two-1"):
         Chain("two-1", state=tmp_path / "chain.db")
+
+
+def test_history_survives_a_restart_too(tmp_path: Path, tenant: str) -> None:
+    state = tmp_path / "chain.db"
+    chain = Chain(state=state, keep=60)
+    operations = Operations(chain)
+    for _ in range(205):
+        operations.fund(tenant, 1)
+    chain.close()
+    again = Chain(state=state, keep=60)
+    assert again.oldest == chain.oldest
+    for height in range(again.oldest, again.height + 1):
+        held = bank.balance(again.view(height), tenant)
+        assert held == bank.balance(chain.view(height), tenant) == height - 1
+    again.close()

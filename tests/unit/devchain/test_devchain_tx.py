@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cosmpy.protos.cosmos.tx.v1beta1.tx_pb2 import TxBody, TxRaw
+from cosmpy.protos.cosmos.tx.v1beta1.tx_pb2 import AuthInfo, TxBody, TxRaw
 from devchain import messages
 from devchain.blocks import TxResult
 from devchain.chain import Chain
@@ -133,6 +133,15 @@ def test_high_s_and_odd_lengths_are_refused(chain: Chain, wallet: MakeWallet) ->
     assert chain.check_tx(altered(raw, signatures=[])).code == 15
     assert chain.check_tx(altered(raw, signatures=[signature, signature])).code == 4
     assert chain.check_tx(raw).code == 0
+
+
+def test_every_signature_needs_its_signer_info(chain: Chain, wallet: MakeWallet) -> None:
+    tenant = wallet()
+    raw = sign(chain, tenant, attributes(tenant))
+    auth_info = AuthInfo.FromString(TxRaw.FromString(raw).auth_info_bytes)
+    del auth_info.signer_infos[:]
+    refused = chain.check_tx(altered(raw, auth_info_bytes=auth_info.SerializeToString()))
+    assert refused.code == 4 and "wrong number of signers" in refused.log
 
 
 def test_unknown_account_and_foreign_prefix(chain: Chain, wallet: MakeWallet) -> None:
