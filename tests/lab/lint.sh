@@ -22,7 +22,10 @@ types() {
     # The collection under its own name, as Ansible imports it.
     local tree=build/import/ansible_collections/akash
     mkdir -p $tree && ln -sfn "$root" $tree/avpn
-    mypy --strict tests/lab/lab tests/lab/devchain && mypy --strict -p ansible_collections.akash.avpn.plugins.module_utils
+    local bad=0
+    mypy --strict tests/lab/lab tests/lab/devchain || bad=1
+    mypy --strict -p ansible_collections.akash.avpn.plugins.module_utils || bad=1
+    return $bad
 }
 
 check "ruff check" ruff check --quiet .

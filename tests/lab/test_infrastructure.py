@@ -9,9 +9,11 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from lab import Host, Lab, LabError, docker, lease_namespace, process, topology, workload_name
+from lab.totals import totals
 
 pytestmark = pytest.mark.lab
 
@@ -316,6 +318,12 @@ def test_addresses_follow_from_names() -> None:
     assert where["tenant-b"] == "198.18.0.22"
     assert where["witness"] == "198.18.0.31"
     assert len(set(where.values())) == len(where)
+
+
+def test_totals_are_summed_over_all_reports(tmp_path: Path) -> None:
+    for name, counts in (("unit", 'tests="9" failures="1" errors="1" skipped="2"'), ("lab", 'tests="3"')):
+        (tmp_path / f"{name}.xml").write_text(f"<testsuites><testsuite {counts}/></testsuites>", encoding="utf-8")
+    assert totals(tmp_path) == "8 passed, 2 failed, 2 skipped"
 
 
 @pytest.mark.parametrize(

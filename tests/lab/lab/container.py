@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .docker import docker, inspect, try_docker
 from .errors import LabError
 from .process import run
-from .topology import Host
+from .topology import ROOT, Host
 
 # systemd wants its cgroups, tunnels want /dev/net/tun, network namespaces want
 # a writable /proc/sys. --privileged would do all that, but not where the
@@ -52,7 +52,8 @@ class Container:
         """Make the container; it does not run yet."""
         docker(
             *("container", "create", "--name", self.name, "--hostname", self.host.name),
-            *("--label", f"{LABEL}={self.lab}", "--label", f"{LABEL}.host={self.host.name}"),
+            *("--label", f"{LABEL}={self.lab}", "--label", f"{LABEL}.checkout={ROOT}"),
+            *("--label", f"{LABEL}.host={self.host.name}"),
             *("--label", f"{LABEL}.organisation={self.host.organisation}"),
             *("--label", f"{LABEL}.role={self.host.role}"),
             *("--label", f"{LABEL}.address={self.host.address}"),

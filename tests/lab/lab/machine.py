@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -50,6 +51,7 @@ def give_back() -> bool:
     while _is_dockerd(pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     run(["ip", "link", "delete", "docker0"], check=False)
+    shutil.rmtree(DAEMON.parent, ignore_errors=True)
     return True
 
 
