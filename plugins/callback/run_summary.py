@@ -9,7 +9,7 @@ name: run_summary
 type: aggregate
 short_description: Writes what became of a run to a file
 version_added: 0.1.0
-author: The akash.avpn authors (@akash-network)
+author: The akash.avpn authors (@akash-avpn)
 description:
   - Writes one JSON object when a playbook has ended, with the number of changed tasks and the tasks that failed,
     so that C(avpn-reconcile) can report the run without reading its output.

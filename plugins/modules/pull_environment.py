@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: pull_environment
 short_description: Installs what ansible-pull runs from on a host
 version_added: 0.1.0
-author: The akash.avpn authors (@akash-network)
+author: The akash.avpn authors (@akash-avpn)
 description:
   - Makes a virtual environment from a lock with hashes, and puts the collection that is running this task beside it.
   - Both go into directories named after their content, and the environment in use is switched in one step, so a run
@@ -32,7 +32,7 @@ options:
   directory:
     description: Where environments are kept.
     type: path
-    default: /usr/lib/avpn/ansible
+    default: /usr/lib/avpn-reconcile
   python:
     description: The interpreter the virtual environment is made from.
     type: path
@@ -68,12 +68,12 @@ venv:
   description: The virtual environment, an absolute path.
   type: str
   returned: always
-  sample: /usr/lib/avpn/ansible/venv-0f343b0931126a20
+  sample: /usr/lib/avpn-reconcile/venv-0f343b0931126a20
 collections:
   description: The directory for E(ANSIBLE_COLLECTIONS_PATH), an absolute path.
   type: str
   returned: always
-  sample: /usr/lib/avpn/ansible/collections-9b74c9897bac770f
+  sample: /usr/lib/avpn-reconcile/collections-9b74c9897bac770f
 removed:
   description: Names of older directories that were removed.
   type: list
@@ -97,7 +97,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "requirements": {"type": "path", "required": True},
-            "directory": {"type": "path", "default": "/usr/lib/avpn/ansible"},
+            "directory": {"type": "path", "default": "/usr/lib/avpn-reconcile"},
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "pip_args": {"type": "list", "elements": "str", "default": []},
             "lock": {"type": "str"},

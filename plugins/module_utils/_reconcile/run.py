@@ -82,7 +82,7 @@ def _run(paths: Paths, wanted: settings.Settings, options: Options, asked: list[
     except AvpnError as error:
         return run("error", problem=str(error))
     try:
-        with environment.in_use(paths.software / "ansible") as used:
+        with environment.in_use(paths.root / "usr/lib/avpn-reconcile") as used:
             code, summary = _play(paths, wanted, options, used, mirror)
             good = report.last_good(paths.host_state / "reconcile.json")
             if summary is not None:
