@@ -111,7 +111,7 @@ def _exists(short: str) -> bool:
     interface = tunnel(short)
     return (
         os.path.lexists(namespace_path(short))
-        or os.path.lexists(f"/sys/class/net/{interface}")
+        or interface in (name for _index, name in socket.if_nameindex())
         or os.path.lexists(f"/run/wireguard/{interface}.sock")
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,7 +63,7 @@ def remove(interface: str, supervisor: Supervisor, running: frozenset[str]) -> N
     """Take the interface away wherever it is outside a network's namespace, and the process behind it."""
     if tunnel_unit(interface) in running:
         supervisor.stop(tunnel_unit(interface))
-    if os.path.exists(f"/sys/class/net/{interface}"):
+    if interface in (name for _index, name in socket.if_nameindex()):
         with contextlib.suppress(CommandFailed):  # gone with its process in between
             run(["ip", "link", "delete", interface])
     with contextlib.suppress(FileNotFoundError):
@@ -71,7 +72,7 @@ def remove(interface: str, supervisor: Supervisor, running: frozenset[str]) -> N
 
 def _make(interface: str, inside: str, tunnel: Tunnel, key: Path, supervisor: Supervisor) -> None:
     _check_key(key, tunnel)
-    if interface not in netns.observe(None).links:
+    if interface not in (name for _index, name in socket.if_nameindex()):
         _create(interface, supervisor)
     _configure(interface, tunnel, key)
     # wireguard-go learns the MTU only while it shares the namespace.
