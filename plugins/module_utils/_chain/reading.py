@@ -40,6 +40,7 @@ def read_view(
     provider: str | None,
     owners: Iterable[str] = (),
     keep: Collection[str] = (),
+    names: Mapping[str, tuple[str, str]] | None = None,
     previous: View | None = None,
     deployments: Mapping[str, Iterable[int]] | None = None,
     providers: Iterable[str] = (),
@@ -51,6 +52,7 @@ def read_view(
     ``owners``: accounts all of whose networks are wanted.
     ``keep``: ids of networks this host has a ledger or state of; they stay in the view until their
     record was found absent at two heights.
+    ``names``: owner and name of kept networks, from their ledgers, for when there is no previous view.
     ``previous``: the view before this one; its good parts outlive bad records, and heights never go back.
     ``deployments``: per network id further dseqs, those the ledger's slots refer to.
     ``providers``: further accounts whose host records are wanted, those of the ledger's voters.
@@ -70,7 +72,7 @@ def read_view(
             keep=frozenset(keep),
             carrier=carrier or AuditCarrier(),
         )
-        reading.find_records()
+        reading.find_records(names or {})
         reading.fill_networks(deployments or {})
         reading.read_hosts(providers)
         return reading.view()
@@ -117,11 +119,12 @@ class _Reading:
             problems=self.problems,
         )
 
-    def find_records(self) -> None:
+    def find_records(self, names: Mapping[str, tuple[str, str]]) -> None:
         """The records of every owner that concerns this host."""
         leases = self.snapshot.running_leases(self.provider) if self.provider else ()
         leased = {(lease.id.owner, lease.id.dseq) for lease in leases}
-        kept = {network: name for network, name in self.previous.names.items() if network in self.keep}
+        known = {**{network_id(*name): name for name in names.values()}, **self.previous.names}
+        kept = {network: name for network, name in known.items() if network in self.keep}
         owners = sorted({owner for owner, _dseq in leased} | {owner for owner, _name in kept.values()} | self.owners)
         found = dict(zip(owners, self._all(lambda owner: self.carrier.read(self.snapshot, owner), owners), strict=True))
         for owner, texts in found.items():
@@ -259,3 +262,24 @@ def _bounded(leases: Iterable[Lease], record: NetworkRecord) -> tuple[Lease, ...
     old = [lease for lease in leases if lease.id.dseq not in members and lease.closed_at]
     old.sort(key=lambda lease: lease.closed_at)
     return tuple(sorted(needed + old[-_MAX_OLD_LEASES:], key=lambda lease: lease.id))
+
+
+def read_planned(snapshot: Snapshot, record: NetworkRecord, providers: Iterable[str] = ()) -> View:
+    """A view of one network as it would be with this record, whatever stands on chain.
+
+    ``providers``: further accounts whose host records are wanted.
+    """
+    with ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="avpn-view") as pool:
+        reading = _Reading(
+            snapshot=snapshot,
+            previous=View(snapshot.chain_id, 0, 0, networks={}, hosts={}),
+            pool=pool,
+            provider=None,
+            owners=frozenset(),
+            keep=frozenset(),
+            carrier=AuditCarrier(),
+            records={record.id: record},
+        )
+        reading.fill_networks({})
+        reading.read_hosts(providers)
+        return reading.view()

@@ -105,7 +105,7 @@ def _varint(number: int) -> bytes:
     ],
 )
 def test_foreign_message_is_checked(document: object) -> None:
-    with pytest.raises(InvalidInput, match="extra_messages.3"):
+    with pytest.raises(InvalidInput, match=r"extra_messages.3"):
         chain_messages.foreign_message(document, "extra_messages.3")
 
 
@@ -127,13 +127,13 @@ def test_provider_messages(devchain: Devchain, tenant: Account) -> None:
 
 def test_clear_errors(devchain: Devchain, tenant: Account) -> None:
     message = [chain_messages.sign_attributes(tenant.address, tenant.address, {"a": "1"})]
-    with pytest.raises(Refused, match="is not known to the chain.*received coins"):
+    with pytest.raises(Refused, match=r"is not known to the chain.*received coins"):
         send([devchain.url], devchain.chain_id, tenant, message)
     devchain.fund(tenant.address, 10)
-    with pytest.raises(Refused, match="has not enough coins.*Send coins"):
+    with pytest.raises(Refused, match=r"has not enough coins.*Send coins"):
         send([devchain.url], devchain.chain_id, tenant, message)
     devchain.fund(tenant.address)
-    with pytest.raises(Refused, match="fee is too low.*Raise gas_price"):
+    with pytest.raises(Refused, match=r"fee is too low.*Raise gas_price"):
         send([devchain.url], devchain.chain_id, tenant, message, fees=Fees(gas_price="0.0001"))
     with pytest.raises(Refused, match=r"signature|chain"):
         send([devchain.url], "another-1", tenant, message, fees=Fees(gas=300_000))
