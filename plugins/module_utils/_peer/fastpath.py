@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""``avpn-fastpath``: brings what is already agreed onto this host, quickly and without Ansible.
+
+Run by systemd for hints (a path unit) and at intervals (a timer), as root. Its first half runs in a child that
+is avpn for good and talks to the chain and to peers; its second half talks to nobody and plans and applies.
+Nothing is kept in between but files that are replaced whole, so whatever stops it, the next run goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from .._common.errors import AvpnError
+from . import config, drop
+from .paths import Paths
+
+if TYPE_CHECKING:
+    from .._overlay.host import Host
+    from .._overlay.model import HostPlan
+
+_GATHER_SECONDS = 90.0
+_RING_UNIT = "avpn-serf.service"
+
+
+def main(paths: Paths) -> int:
+    """Entry point. Exit status 1 when something couldn't be done; what could be is done."""
+    started = time.monotonic()
+    os.umask(0o022)
+    try:
+        host = config.load(paths.host_config)
+        paths.run.mkdir(parents=True, exist_ok=True, mode=0o755)
+        with open(paths.run / "fastpath.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            found = drop.as_user(drop.USER, lambda: _gather(paths, host), seconds=_GATHER_SECONDS)
+            problems = _lines(found["problems"]) + apply(paths)
+            _run_ring(bool(found["ring"]), bool(found["ring_changed"]))
+    except AvpnError as error:
+        print(f"avpn-fastpath: {error}", file=sys.stderr)
+        return 1
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    spent = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    news = ", ".join(f"{kind} {network[:12]}" for kind, network in found["news"]) or "nothing new"
+    print(f"avpn-fastpath: {news}; {time.monotonic() - started:.2f} s, {spent:.2f} CPU-s", file=sys.stderr)
+    return 0
+
+
+def _gather(paths: Paths, host: config.HostConfig) -> dict[str, Any]:
+    from .gather import gather
+
+    return gather(paths, host)
+
+
+def apply(paths: Paths) -> list[str]:
+    """Plan and apply from the host's files, as root; what couldn't be done, in lines."""
+    from .._overlay.apply import apply_overlay, apply_resolvers
+    from .._overlay.inputs import load_inputs, make_host, make_plan
+
+    inputs = load_inputs(paths)
+    plan, host = make_plan(inputs), make_host(inputs)
+    with host.exclusive():
+        overlay = apply_overlay(plan, host)
+        problems = _apply_firewalls(plan, host)
+        resolvers = apply_resolvers(plan, host)
+    for outcome in (overlay, resolvers):
+        for change in outcome.changes:
+            print(f"avpn-fastpath: {change}", file=sys.stderr)
+        problems |= outcome.problems
+    return _lines(problems)
+
+
+def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
+    """Load each network's compiled rules; problems by network id."""
+    from .._overlay.names import namespace
+    from .._policy.nft import apply_ruleset
+
+    registry, problems = host.registry.read(), {}
+    for network, planned in plan.networks.items():
+        short = registry[network].short
+        try:
+            if apply_ruleset(namespace(short), planned.firewall, host.run_directory(short) / "firewall.json"):
+                print(f"avpn-fastpath: {short}: firewall of manifest {planned.manifest}", file=sys.stderr)
+        except AvpnError as error:
+            problems[network] = str(error)
+    return problems
+
+
+def _run_ring(wanted: bool, changed: bool) -> None:
+    """Have the gossip agent running exactly when there is a ring, with the ring's present key. Best effort."""
+    verb = "restart" if wanted and changed else "start" if wanted else "stop"
+    if not os.path.isdir("/run/systemd/system"):
+        return
+    try:
+        command = ["systemctl", "--no-block", "--quiet", verb, _RING_UNIT]
+        subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        print(f"avpn-fastpath: can't {verb} {_RING_UNIT}", file=sys.stderr)
+
+
+def _lines(problems: dict[str, str]) -> list[str]:
+    """Problems as log lines; JSON keeps foreign text on its line."""
+    return [f"avpn-fastpath: {where}: {json.dumps(what)[1:-1]}" for where, what in sorted(problems.items())]

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+# Imported before rights are given up: Ansible's copy of this code is readable for root alone.
+from .._quorum.store import incarnation
 from . import drop, keys
 from .paths import Paths
 
@@ -54,8 +57,6 @@ def create(paths: Paths, user: str) -> None:
 
 
 def _observe_own(paths: Paths) -> dict[str, str]:
-    from .._quorum.store import incarnation
-
     signing, database = paths.signing_key, paths.voter_database
     return {
         "ssh_client_key": _ssh_key(paths.ssh_client_key),
@@ -65,11 +66,13 @@ def _observe_own(paths: Paths) -> dict[str, str]:
 
 
 def _create_own(paths: Paths) -> None:
-    from .._quorum.store import incarnation
-
     keys.create_ssh_key(paths.ssh_client_key)
     keys.create_signing_key(paths.signing_key)
-    incarnation(paths.voter_database)
+    before = os.umask(0o077)
+    try:
+        incarnation(paths.voter_database)
+    finally:
+        os.umask(before)
 
 
 def _ssh_key(path: Path) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._chain.model import NetworkView
 from .._common.errors import AvpnError, InvalidInput
@@ -23,13 +23,16 @@ from .identities import Identities
 from .paths import Paths
 from .versions import Versions
 
+if TYPE_CHECKING:
+    from .._quorum.requests import Update
+
 _SECONDS = 15.0
 _PEERS = 6  # asked in one comparison; over a few runs everybody meets everybody
 
 
 @dataclass
 class Pull:
-    """One round of fetching. ``news``: what was new, as ``(kind, network)``; ``problems``: what was offered and refused."""
+    """One round of fetching. ``news``: what was new, as ``(kind, network)``; ``problems``: what was refused."""
 
     paths: Paths
     identities: Identities
@@ -148,27 +151,12 @@ class Pull:
         return keep(self.paths, entry, parsed.update)
 
 
-def keep(paths: Paths, entry: NetworkView, update: Any) -> bool:
-    """Verify an ``Update`` of a ledger against the record's founders and cache it; tells whether it was newer."""
-    from .._quorum import codec
-    from .._quorum.change import apply_change, change_from_json
-    from .._quorum.messages import Certified
+def keep(paths: Paths, entry: NetworkView, update: Update) -> bool:
+    """Verify an update of a ledger against the record's founders and cache it; tells whether it was newer."""
+    from .._quorum.cache import LedgerCache, verify_signatures
+    from .._quorum.proposer import verified_update
 
-    network = entry.record.id
-    cached = ledgers.position(paths, network)
-    if cached is not None and update.certificate.position <= cached:
-        return False
-    value = update.value
-    if value is None:
-        before = ledgers.load(paths, network)
-        value = None if before is None else before.value
-        for change in update.changes:
-            parent_hash = "" if value is None else codec.value_hash(value)
-            value = apply_change(value, parent_hash, change_from_json(change, "change", entry.record.owner))
-    if value is None:
-        raise InvalidInput("holds neither a value nor changes of one that is here", where="update")
-    certified = Certified(update.certificate, value)
-    certified.verify(entry.record.founders, network)
-    ledgers.verify_entries(value)
-    ledgers.save(paths, certified)
-    return True
+    record, cache = entry.record, LedgerCache(paths.ledgers)
+    certified = verified_update(update, cache.load(record.id, record.generation, record.founders), record)
+    verify_signatures(certified.value)
+    return cache.save(certified)

@@ -43,6 +43,7 @@ ENTRY_POINTS: Mapping[str, EntryPoint] = {
     "hint": EntryPoint("_peer.hint_command", packages=False),
     "fastpath": EntryPoint("_peer.fastpath"),
     "ring": EntryPoint("_peer.ring_command"),
+    "config": EntryPoint("_peer.config_command", packages=False),
 }
 
 
@@ -94,8 +95,8 @@ def installed(paths: Paths) -> Software | None:
     if not current.is_dir():
         return None
     sources = {str(path.relative_to(current)): path.read_text("utf-8") for path in current.rglob("*.py")}
-    present = paths.software / "bin"
-    commands = {path.name: path.read_text("utf-8") for path in present.iterdir()} if present.is_dir() else {}
+    present = [paths.command(name) for name in ENTRY_POINTS]
+    commands = {path.name: path.read_text("utf-8") for path in present if path.exists()}
     return Software(sources, commands)
 
 

@@ -12,6 +12,7 @@ from .._chain.model import View
 from .._common.ids import NodeId
 from .._quorum import answers
 from .._quorum.acceptor import Acceptor
+from .._quorum.cache import read_certified
 from .._quorum.requests import Update, parse_have
 from .._quorum.signing import SeedSigner
 from . import ledgers
@@ -59,7 +60,7 @@ class Voter:
         known = [one for one in (stored, have) if one is not None]
         if cached is None or (known and cached <= max(known)):
             return None
-        certified = ledgers.load(self._paths, network)
+        certified = read_certified(ledgers.path_of(self._paths, network))
         if certified is None:
             return None
         return answers.Fetched(Update(certified.certificate, certified.value)).to_json()

@@ -69,7 +69,13 @@ class Channel:
         return PeerClient(identity, self.hosts, self.key(label), **settings)  # type: ignore[arg-type]
 
     def ssh(
-        self, label: str, *arguments: str, command: str = "ssh", user: str = USER, input_: bytes = b"", seconds: float = 60
+        self,
+        label: str,
+        *arguments: str,
+        command: str = "ssh",
+        user: str = USER,
+        input_: bytes = b"",
+        seconds: float = 60,
     ) -> subprocess.CompletedProcess[bytes]:
         """OpenSSH's own client with a caller's key."""
         port = "-P" if command in ("scp", "sftp") else "-p"
@@ -133,11 +139,11 @@ def _start(channel: Channel) -> subprocess.Popen[bytes]:
     template = _ROOT / "roles/peer/templates/sshd_config.j2"
     variables = {
         "ansible_managed": "test",
-        "avpn_peer_port": channel.port,
-        "avpn_peer_listen": ["127.0.0.1"],
-        "avpn_peer_max_startups": "20:50:60",
-        "_avpn_peer_etc": str(channel.tree.paths.etc),
-        "_avpn_peer_lib": str(channel.tree.paths.software),
+        "peer_port": channel.port,
+        "peer_listen": ["127.0.0.1"],
+        "peer_max_startups": "20:50:60",
+        "_peer_etc": str(channel.tree.paths.etc),
+        "_peer_lib": str(channel.tree.paths.software),
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     config = channel.tree.paths.etc / "sshd_config"

@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The fast path's first half, as avpn: read the chain if due, follow hints, compare with peers, keep what is proven.
+
+What comes out is in files; the second half (root) reads them and trusts only what it verifies itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .._chain.addresses import check_peer_address
+from .._chain.model import HostRecord, View
+from .._chain.view import load_view, record_gone, view_age
+from .._common.errors import AvpnError
+from . import hints, keys, refresh, requests, ring
+from .client import PeerClient
+from .config import HostConfig
+from .hints import Hint
+from .identities import Identities
+from .limits import Limits
+from .paths import Paths
+from .pull import Pull
+
+
+def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
+    """One round: ``{"news": [[kind, network]], "problems": {where: what}, "ring": bool, "ring_changed": bool}``.
+
+    A failure of the chain or of peers is a problem to report; what is here already goes on to be applied.
+    Raises Unavailable only when there is no view at all.
+    """
+    problems: dict[str, str] = {}
+    taken = hints.take(paths.hints)
+    _refresh(paths, config, taken, problems)
+    view = load_view(paths.view)
+    identities = Identities(view, config.id)
+    news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities)}
+    with client(paths, config, view) as calls:
+        pull = Pull(paths, identities, calls, news, problems)
+        if any(hint.network for hint in taken):
+            pull.follow(_by_network(taken))
+        due = _due(paths.state / "compare.stamp", config.intervals.compare)
+        if due:
+            pull.compare()
+        changed = _ring(paths, identities, pull, due)
+    fresh = view_age(view) <= config.chain.max_age
+    if fresh:
+        _forget(paths, view, identities)
+        _ask_for_reconciliation(paths, config, identities, problems)
+    return {
+        "news": sorted([list(one) for one in news]),
+        "problems": problems,
+        "ring": ring.current_key(paths) is not None,
+        "ring_changed": changed,
+    }
+
+
+def client(paths: Paths, config: HostConfig, view: View) -> PeerClient:
+    """A client that acts as this host, for calls to peers and to itself."""
+
+    def check(record: HostRecord) -> None:
+        own = [config.peer_address, config.wireguard_address, config.gossip_address]
+        where = f"{record.id} ssh_address"
+        check_peer_address(record.ssh_address, own=own, allowed_ranges=config.peer_ranges, where=where)
+
+    command = [str(paths.command("peer")), keys.fingerprint(keys.ssh_public_key(paths.ssh_client_key))]
+    return PeerClient(
+        config.id, view.hosts, paths.ssh_client_key, check_address=check, here=config.id, local_command=command
+    )
+
+
+def _refresh(paths: Paths, config: HostConfig, taken: Iterable[Hint], problems: dict[str, str]) -> None:
+    """Read the chain when the view is old, or when somebody says that something happened there."""
+    asked = any(hint.kind in ("view", "reconcile") for hint in taken)
+    try:
+        if asked or refresh.age(paths) >= config.intervals.view:
+            refresh.refresh_view(paths, config)
+    except AvpnError as error:
+        problems["chain"] = str(error)
+
+
+def _by_network(taken: Iterable[Hint]) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for hint in taken:
+        if hint.network is not None:
+            found.setdefault(hint.network, []).append((hint.kind, hint.version))
+    return found
+
+
+def _due(stamp: Path, interval: float) -> bool:
+    """Whether ``interval`` seconds have passed since this last said so."""
+    try:
+        elapsed = time.time() - stamp.stat().st_mtime
+    except FileNotFoundError:
+        elapsed = interval
+    if 0 <= elapsed < interval:
+        return False
+    stamp.touch()
+    os.utime(stamp)
+    return True
+
+
+def _from_own_voter(paths: Paths, identities: Identities) -> list[str]:
+    """Put what this host's own voter holds into the cache; the networks that became newer by it."""
+    if not paths.voter_database.exists():
+        return []
+    from .._quorum.store import Store
+    from . import ledgers
+    from .pull import keep
+
+    store = Store(paths.voter_database)
+    newer = []
+    try:
+        for network, entry in identities.networks.items():
+            state = store.network(network)
+            have = ledgers.position(paths, network)
+            if state is None or state.certificate is None or (have is not None and have >= state.certificate.position):
+                continue
+            if state.generation == entry.record.generation and keep(paths, entry, store.update(state, have)):
+                newer.append(network)
+    finally:
+        store.close()
+    return newer
+
+
+def _ring(paths: Paths, identities: Identities, pull: Pull, due: bool) -> bool:
+    """Keep the ring's key agreed, or forget it when this host shares no network with anybody any more."""
+    partners = any(node != identities.here and identities.share_a_lease(node) for node in identities.view.hosts)
+    if not partners:
+        had = ring.current_key(paths) is not None
+        ring.forget(paths)
+        return had
+    if due or ring.current_key(paths) is None:
+        return pull.agree_on_ring()
+    return False
+
+
+def _forget(paths: Paths, view: View, identities: Identities) -> None:
+    """Remove what is kept of networks that this host has left for good (R12). A founder's voter keeps its own state."""
+    from .._manifest.store import ManifestStore
+    from .._quorum.cache import LedgerCache
+    from . import ledgers
+
+    manifests = ManifestStore(paths.manifests)
+    for network in set(ledgers.networks(paths)) | set(manifests.networks()):
+        entry = identities.networks.get(network)
+        gone = record_gone(view, network) or (network in view.networks and entry is None)
+        if gone and not _still_bound(paths, network, identities):
+            LedgerCache(paths.ledgers).remove(network)
+            manifests.remove(network)
+
+
+def _still_bound(paths: Paths, network: str, identities: Identities) -> bool:
+    """Whether the ledger still names this host: then its release has to be agreed first."""
+    from .._quorum.cache import read_certified
+    from . import ledgers
+
+    if network not in identities.view.networks:
+        return False
+    try:
+        certified = read_certified(ledgers.path_of(paths, network))
+    except AvpnError:
+        return False
+    return certified is not None and identities.here in certified.value.hosts
+
+
+def _ask_for_reconciliation(paths: Paths, config: HostConfig, identities: Identities, problems: dict[str, str]) -> None:
+    """Drop a request when something has to be agreed, at most once in an interval."""
+    from .._quorum.cache import LedgerCache
+    from .pending import pending
+
+    cache, waiting = LedgerCache(paths.ledgers), {}
+    for network, entry in identities.view.networks.items():
+        record = entry.record
+        certified = cache.load(network, record.generation, record.founders)
+        reason = pending(identities.view, entry, None if certified is None else certified.value, config)
+        if reason is not None:
+            waiting[network] = reason
+    if not waiting:
+        return
+    limits = Limits(paths.limits, "this host")
+    try:
+        if limits.take("reconcile", every=config.intervals.request) == 0:
+            for network, reason in waiting.items():
+                requests.put(paths.requests, network, str(config.id))
+                problems[f"waiting {network}"] = reason
+    finally:
+        limits.close()
