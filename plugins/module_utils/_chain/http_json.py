@@ -183,6 +183,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             raise _Retry("answers too slowly")
         parts.append(chunk)
+    response.close()  # read1 leaves it open at its end, and the connection would count as busy
     return b"".join(parts)
 
 
