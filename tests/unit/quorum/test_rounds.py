@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
 from ledger_world import Chain, Direct, Voters, allocate, cache, node
+
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
 
 
 @pytest.fixture
