@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ class Run:
 
     ``outcome``: ``ok``; ``failed`` (a task failed; ``failures`` says which); ``broken-revision`` (the commit
     couldn't even start, and the last good one ran instead if there is one); ``error`` (no playbook was run).
-    ``stale`` says why the newest revision wasn't used; ``changed`` is the number of changed tasks.
+    ``stale`` says why the newest revision wasn't used; ``changed`` is the number of changed tasks; ``problems`` is
+    what couldn't be done for single networks while the run as a whole went on.
     """
 
     started: int
@@ -37,7 +38,8 @@ class Run:
     changed: int = 0
     check: bool = False
     requests: tuple[str, ...] = ()
-    failures: tuple[dict[str, str], ...] = field(default_factory=tuple)  # {"task", "message"}
+    failures: tuple[dict[str, str], ...] = ()  # {"task", "message"}
+    problems: tuple[dict[str, str], ...] = ()  # {"task", "where", "what"}
 
 
 def read(path: Path) -> dict[str, Any]:

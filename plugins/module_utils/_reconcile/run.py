@@ -93,6 +93,7 @@ def _run(paths: Paths, wanted: settings.Settings, options: Options, asked: list[
                     problem=None if code == 0 else _first(summary, code),
                     changed=int(summary["changed"]),
                     failures=tuple(summary["failures"]),
+                    problems=tuple(summary["problems"]),
                 )
             problem = f"commit {revision.commit[:12]} could not be started (ansible-pull ended with {code})"
             if good in (None, revision.commit):
@@ -106,6 +107,7 @@ def _run(paths: Paths, wanted: settings.Settings, options: Options, asked: list[
                 problem=f"{problem}; the last good one ran instead and ended with {code}",
                 changed=int(summary["changed"]) if summary else 0,
                 failures=tuple(summary["failures"]) if summary else (),
+                problems=tuple(summary["problems"]) if summary else (),
             )
     except AvpnError as error:
         return run("error", revision=revision.commit, stale=revision.stale, problem=str(error))

@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The state of a host, gathered from what its parts wrote down: for people and for other plays. Holds no secret."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from .._chain.model import View
+from .._chain.view import load_view
+from .._common.errors import InvalidInput, Unavailable
+from .._peer import config, drop, versions
+from .._peer.paths import Paths
+from . import report
+
+_SECONDS = 60.0
+
+
+def gather(paths: Paths) -> dict[str, Any]:
+    """What the host is, what it knows, what it has applied and how its last runs went.
+
+    Raises Unsupported where the host was never set up. A part that is missing is null or empty.
+    """
+    host = config.load(paths.host_config)
+    try:
+        view = load_view(paths.view)
+    except (InvalidInput, Unavailable):
+        view = None
+    applied = _applied(paths)
+    here = sorted(view.networks if view else ())
+    have = drop.as_user(drop.USER, lambda: versions.versions(paths, here), seconds=_SECONDS) if here else {}
+    runs = report.read(paths.host_state / "reconcile.json")
+    return {
+        "node": str(host.id),
+        "height": view.height if view else None,
+        "view_age": max(0, int(time.time() - view.time)) if view else None,
+        "networks": {
+            network: _network(view, network, have.get(network), applied.get(network))
+            for network in sorted({*here, *applied})
+        },
+        "problems": dict(view.problems) if view else {},
+        "runs": runs["runs"],
+        "last_good": runs["last_good"],
+    }
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """The same for people, in lines."""
+    age = "never read" if found["height"] is None else f"height {found['height']}, {found['view_age']} s old"
+    lines = [f"{found['node']}: chain {age}", _run_line(found)]
+    rows = [("NETWORK", "LEDGER", "APPLIED", "MANIFEST", "ENFORCED", "PEERS", "ENDPOINTS")]
+    for network, state in found["networks"].items():
+        applied = state["applied"] or {}
+        endpoints = applied.get("endpoints", {})
+        attached = sum(entry.get("state") == "attached" for entry in endpoints.values())
+        rows.append(
+            (
+                f"{state['name'] or '?'} {network[:8]}",
+                _pair(state["ledger"]),
+                _pair(applied.get("ledger")),
+                _one(state["manifest"]),
+                _one(applied.get("manifest")),
+                _one(applied.get("peers")),
+                f"{attached} of {len(endpoints)} attached" if applied else "-",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    if len(rows) > 1:
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
+    else:
+        lines.append("no network concerns this host")
+    lines += [f"problem: {where}: {what}" for where, what in sorted(found["problems"].items())]
+    for problem in (found["runs"][0].get("problems") or ()) if found["runs"] else ():
+        lines.append(f"problem: {problem['where']}: {problem['what']}")
+    return lines
+
+
+def _network(view: View | None, network: str, have: Any, applied: Any) -> dict[str, Any]:
+    entry = view.networks.get(network) if view else None
+    return {
+        "name": entry.record.name if entry else (applied or {}).get("name"),
+        "owner": entry.record.owner if entry else None,
+        "ledger": have["ledger"] if have else None,
+        "manifest": have["manifest"] if have else None,
+        "applied": applied,
+    }
+
+
+def _applied(paths: Paths) -> dict[str, Any]:
+    """What the last apply made of each network, by id."""
+    found = {}
+    for path in sorted(paths.applied.glob("*.json")):
+        if path.name.endswith(".live.json"):
+            continue
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(document, dict):
+            found[path.stem] = document
+    return found
+
+
+def _run_line(found: dict[str, Any]) -> str:
+    if not found["runs"]:
+        return "never reconciled"
+    last = found["runs"][0]
+    ago = max(0, int(time.time()) - int(last["finished"]))
+    what = f"last reconciliation {ago} s ago: {last['outcome']}, {last['changed']} changed"
+    if last.get("revision"):
+        what += f", revision {last['revision'][:12]}"
+    for note in ("stale", "problem"):
+        if last.get(note):
+            what += f" ({last[note]})"
+    return what
+
+
+def _pair(value: Any) -> str:
+    return f"{value[0]}.{value[1]}" if isinstance(value, list) and len(value) == 2 else "-"
+
+
+def _one(value: Any) -> str:
+    return "-" if value is None else str(value)
