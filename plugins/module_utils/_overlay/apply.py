@@ -129,17 +129,19 @@ class _Apply:
         """The namespace with its settings, and closed; whether it is there."""
         there = netns.exists(self._inside) and netns.usable(self._inside)
         if not there:
-            self._change("namespace", None, namespace(self._short))
+            self._change("namespace", None, f"{namespace(self._short)}, closed")
             if self._check:
                 return False
             self._create_namespace()
+        # In a new namespace both are part of making it; later they are repairs, and worth a word of their own.
         wrong = gateway.differing_settings(self._inside)
-        if wrong:
-            self._change("settings", None if not there else "differ", ", ".join(wrong))
-            if not self._check:
-                gateway.ensure_settings(self._inside)
+        if wrong and there:
+            self._change("settings", "differ", ", ".join(wrong))
+        if wrong and not self._check:
+            gateway.ensure_settings(self._inside)
         if not closed.is_there(self._short):
-            self._change("firewall", None, "closed")
+            if there:
+                self._change("firewall", None, "closed")
             if not self._check:
                 closed.load(self._short)
         return True

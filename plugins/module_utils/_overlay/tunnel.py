@@ -146,6 +146,6 @@ def _peers(
     names = {peer.public_key: str(peer.node) for peer in tunnel.peers}
     return [
         Change(label, f"peer {names.get(key, key)}", before.get(key), after.get(key))
-        for key in sorted(before.keys() | after.keys())
+        for key in sorted(before.keys() | after.keys(), key=lambda item: names.get(item, item))
         if before.get(key) != after.get(key)
     ]
