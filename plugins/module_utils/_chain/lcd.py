@@ -13,7 +13,6 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from .._common import fields
@@ -194,11 +193,11 @@ def parse_lease(value: Any, where: str) -> Lease:
         closed_at = max(created_at, 1)
     return Lease(
         id=LeaseId(
-            owner=_account(identity.get("owner"), f"{where}.id.owner"),
+            owner=fields.account(identity.get("owner"), f"{where}.id.owner"),
             dseq=fields.decimal(identity.get("dseq"), f"{where}.id.dseq"),
             gseq=fields.integer(identity.get("gseq"), f"{where}.id.gseq"),
             oseq=fields.integer(identity.get("oseq"), f"{where}.id.oseq"),
-            provider=_account(identity.get("provider"), f"{where}.id.provider"),
+            provider=fields.account(identity.get("provider"), f"{where}.id.provider"),
         ),
         state=state,
         created_at=created_at,
@@ -272,20 +271,6 @@ def _unix(value: Any, where: str) -> int:
     except ValueError as error:
         raise InvalidInput("must be a time in UTC (RFC 3339)", where=where) from error
     return int(moment.replace(tzinfo=datetime.UTC).timestamp())
-
-
-@lru_cache(maxsize=65_536)
-def _checked_account(value: str) -> str:
-    return fields.account(value, "account")
-
-
-def _account(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidInput(f"must be an account address, not {fields.kind(value)}", where=where)
-    try:
-        return _checked_account(value)
-    except InvalidInput as error:
-        raise InvalidInput(error.what, where=where) from error
 
 
 def _sorted(leases: Mapping[LeaseId, Lease]) -> tuple[Lease, ...]:

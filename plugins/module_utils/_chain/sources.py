@@ -10,7 +10,7 @@ one height, say the same; a third, if configured, decides when two differ or one
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
@@ -24,6 +24,7 @@ from .model import Block, Deployment, Lease, ProviderRecord
 T = TypeVar("T")
 
 _MAX_ENDPOINTS = 8
+_GRACE = 1.0  # seconds a further endpoint may take once two have answered
 _REMEDY = "Two endpoints that are not the team's own must agree, or one of its own must be configured with own: true"
 
 
@@ -83,8 +84,7 @@ class Sources:
         if self.own and isinstance(newest[0][1], AvpnError):
             newest += [(reader, self._newest(reader)) for reader in self.readers[1:]]
         elif not self.own:
-            futures = [(reader, self._pool.submit(self._newest, reader)) for reader in self.readers]
-            newest = [(reader, future.result()) for reader, future in futures]
+            newest = self._newest_of_all()
         alive = [(reader, block) for reader, block in newest if isinstance(block, Block)]
         alive.sort(key=lambda pair: -pair[1].height)
         needed = 1 if self.own else 2
@@ -108,6 +108,19 @@ class Sources:
         block = self.ask(readers, f"block {height}", lambda reader: reader.block(height))
         self._check_chain(block)
         return Snapshot(self, tuple(readers), block)
+
+    def _newest_of_all(self) -> list[tuple[Lcd, Block | AvpnError]]:
+        """What each endpoint says; those that are much slower than two others are not waited for."""
+        futures = {self._pool.submit(self._newest, reader): reader for reader in self.readers}
+        pending = set(futures)
+        alive = 0
+        while pending:
+            done, pending = wait(pending, timeout=_GRACE if alive > 1 else None, return_when=FIRST_COMPLETED)
+            alive += sum(isinstance(future.result(), Block) for future in done)
+            if not done:
+                break
+        late = Unavailable("is much slower than the others")
+        return [(reader, late if future in pending else future.result()) for future, reader in futures.items()]
 
     def _newest(self, reader: Lcd) -> Block | AvpnError:
         try:

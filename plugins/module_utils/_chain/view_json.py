@@ -9,7 +9,6 @@ Leases are written without their owner and in lists, since a view may hold thous
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from .._common import fields
@@ -125,7 +124,7 @@ def _lease(value: Any, where: str, owner: str) -> Lease:
     if state is None:
         raise InvalidInput("is not a lease state", where=f"{where}.2")
     return Lease(
-        id=LeaseId(owner, dseq, gseq, oseq, _account(value[1], f"{where}.1")),
+        id=LeaseId(owner, dseq, gseq, oseq, fields.account(value[1], f"{where}.1")),
         state=state,
         created_at=fields.integer(value[3], f"{where}.3"),
         closed_at=fields.integer(value[4], f"{where}.4"),
@@ -165,7 +164,7 @@ def _history(value: Any, where: str) -> tuple[SeenRecord, ...]:
 def _owner_and_name(value: Any, where: str) -> tuple[str, str]:
     if not isinstance(value, list) or len(value) != 2:
         raise InvalidInput("must be a list of owner and name", where=where)
-    owner, name = _account(value[0], f"{where}.0"), fields.name(value[1], f"{where}.1")
+    owner, name = fields.account(value[0], f"{where}.0"), fields.name(value[1], f"{where}.1")
     if not where.endswith(f".{network_id(owner, name)}"):
         raise InvalidInput("is the name of another network", where=where)
     return owner, name
@@ -185,18 +184,3 @@ def _problem(value: Any, where: str) -> str:
 
 def _digits(value: Any, where: str) -> str:
     return str(fields.decimal(value, where))
-
-
-@lru_cache(maxsize=65_536)
-def _checked_account(value: str) -> str:
-    return fields.account(value, "account")
-
-
-def _account(value: Any, where: str) -> str:
-    """An account; its checksum is computed once per account and process, as a view names few accounts often."""
-    if not isinstance(value, str):
-        raise InvalidInput(f"must be an account address, not {fields.kind(value)}", where=where)
-    try:
-        return _checked_account(value)
-    except InvalidInput as error:
-        raise InvalidInput(error.what, where=where) from error

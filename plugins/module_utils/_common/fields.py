@@ -14,7 +14,9 @@ import base64
 import binascii
 import ipaddress
 import re
-from typing import Any, Callable, Mapping, TypeVar
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from .errors import InvalidInput
 
@@ -194,6 +196,7 @@ def _join(where: str, name_: str) -> str:
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
+@lru_cache(maxsize=16_384)  # a view names few accounts thousands of times
 def _bech32_checksum(address: str) -> bool:
     human, data = address.split("1", 1)
     values = [ord(char) >> 5 for char in human] + [0] + [ord(char) & 31 for char in human]

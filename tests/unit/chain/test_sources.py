@@ -89,6 +89,14 @@ def test_one_silent_foreign_endpoint_is_too_few(world: World) -> None:
         assert sources.snapshot().provider(world.providers[0]) is not None
 
 
+def test_a_slow_third_endpoint_is_not_waited_for(world: World) -> None:
+    with world.sources(own=False, endpoints=3) as sources:
+        world.chain.endpoints[2].faults.add("slow", seconds=4)
+        began = time.monotonic()
+        assert sources.snapshot().provider(world.providers[0]) is not None
+        assert time.monotonic() - began < 3
+
+
 def test_own_endpoints_stand_in_for_each_other(world: World) -> None:
     with world.sources(endpoints=2) as sources:
         snapshot = sources.snapshot()
