@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The compiled rules say what ``evaluate`` says, in sizes that grow with endpoints plus rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from interpreter import Interpreter
+from manifests import documents, endpoints, packets
+
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
+from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
+from ansible_collections.akash.avpn.plugins.module_utils._policy import compile as compiling
+from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import Local, compile_ruleset
+from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints, Packet
+from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate
+from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import (
+    Ruleset,
+    difference,
+    load,
+    moved,
+    readable,
+)
+
+LOCAL = [
+    Local("ve64400001", ipaddress.IPv4Address("100.64.0.1"), ipaddress.IPv6Address("fd00:1::6440:1")),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(documents, st.lists(packets(), min_size=20, max_size=20))
+def test_compiled_agrees_with_evaluate(document: dict[str, Any], sent: list[Packet]) -> None:
+    manifest, everybody = parse(document), endpoints()
+    ruleset = compile_ruleset(manifest, everybody, LOCAL, ["avtunnela"])
+    for packet in sent:
+        assert Interpreter(ruleset, packet).permitted() == evaluate(manifest, everybody, packet).permitted, packet
+
+
+def _corpus() -> tuple[Any, list[Packet]]:
+    manifest = parse(
+        {
+            "members": {
+                "web": {"egress": {"deny": [{"peers": "db/2", "ports": "any"}],
+                                   "allow": [{"peers": ["any", "192.0.2.0/24"], "ports": "any"}]},
+                        "ingress": {"allow": [{"peers": "192.0.2.0/24", "ports": "tcp/80"}]}},
+                "db": {"ingress": {"deny": [{"peers": "100.64.0.2/32", "ports": "tcp/80"}],
+                                   "allow": [{"peers": "web", "ports": "any"}]}},
+            },
+            "routes": [{"range": "192.0.2.0/24", "via": "web"}],
+        }
+    )  # fmt: skip
+    addresses = [each.ipv4 for each in endpoints()] + [
+        ipaddress.ip_address("192.0.2.7"),
+        ipaddress.ip_address("203.0.113.1"),
+    ]
+    return manifest, [Packet(one, two, "tcp", 80) for one in addresses for two in addresses if one != two]
+
+
+def _disagreements(manifest: Any, ruleset: Ruleset, sent: list[Packet]) -> int:
+    return sum(
+        Interpreter(ruleset, packet).permitted() != evaluate(manifest, endpoints(), packet).permitted for packet in sent
+    )
+
+
+def _without(ruleset: Ruleset, chain: str, words: str) -> Ruleset:
+    rules = tuple(rule for rule in ruleset.chains[chain].rules if words not in rule)
+    assert rules != ruleset.chains[chain].rules, "the mutation takes something away"
+    return dataclasses.replace(
+        ruleset, chains={**ruleset.chains, chain: dataclasses.replace(ruleset.chains[chain], rules=rules)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("chain", "words"),
+    [
+        ("e_web", "@e_web_deny"),
+        ("e_web", "@e_web_allow"),
+        ("i_db", "@i_db_deny4"),
+        ("i_db", "@i_db_allow"),
+        ("i_web", "@i_web_allow4"),
+        ("e_web", "jump target"),
+        ("i_db", "jump source"),
+        ("decide", "@routed4"),
+        ("receiver", "@routed4"),
+    ],
+)
+def test_each_rule_matters(chain: str, words: str) -> None:
+    manifest, sent = _corpus()
+    ruleset = compile_ruleset(manifest, endpoints(), LOCAL, ["avtunnela"])
+    assert _disagreements(manifest, ruleset, sent) == 0
+    assert _disagreements(manifest, _without(ruleset, chain, words), sent) > 0
+
+
+def test_the_receivers_side_matters() -> None:
+    manifest, sent = _corpus()
+    ruleset = compile_ruleset(manifest, endpoints(), LOCAL, ["avtunnela"])
+    mutated = dataclasses.replace(ruleset, chains={**ruleset.chains, "receiver": ruleset.chains["permit"]})
+    assert _disagreements(manifest, mutated, sent) > 0
+
+
+def test_refusals_are_counted_by_the_side_that_refuses() -> None:
+    manifest, _sent = _corpus()
+    ruleset = compile_ruleset(manifest, endpoints(), LOCAL, ["avtunnela"])
+    by_member = {each.id.member: each.ipv4 for each in endpoints()}
+    for source, target, counter in (("api", "db", "e_api"), ("web", "api", "i_api"), ("web", "db", "e_web")):
+        run = Interpreter(ruleset, Packet(by_member[source], by_member[target], "tcp", 80))
+        assert not run.permitted()
+        assert run.counted == [counter]
+
+
+def many(count: int, members: int) -> Endpoints:
+    first4, first6 = ipaddress.IPv4Address("100.64.0.1"), ipaddress.IPv6Address("fd00:1::6440:1")
+    return Endpoints(
+        Endpoint(EndpointId(f"m{number % members}", 1, number // members), first4 + number, first6 + number, "lease")
+        for number in range(count)
+    )
+
+
+def grown(endpoints_: int, rules: int) -> int:
+    members: dict[str, Any] = {}
+    for number in range(rules):
+        entry = members.setdefault(f"m{number % 20}", {"ingress": {"allow": []}})
+        entry["ingress"]["allow"].append({"peers": [f"m{number * 7 % 20}", "all"], "ports": [f"tcp/{2 * number + 1}"]})
+    document = {"groups": {"all": [f"m{number}" for number in range(20)]}, "members": members}
+    return compile_ruleset(parse(document), many(endpoints_, 20), [], ["avtunnela"]).size
+
+
+def test_sizes_grow_with_endpoints_plus_rules_and_never_with_pairs() -> None:
+    base = grown(200, 100)
+    assert grown(400, 100) - base == 2 * 200, "two elements an endpoint"
+    assert grown(200, 200) - base <= 2 * 100, "at most its peers times its ports a rule"
+    assert grown(2000, 1000) <= 2 * 2000 + 2 * 1000 + 600
+
+
+def test_rules_per_chain_do_not_grow() -> None:
+    """What a packet passes is bounded, whatever a manifest says."""
+    rules = [
+        {"peers": [peer], "ports": [f"tcp/{number}"]}
+        for number in range(1, 60)
+        for peer in ("m1", "m2", "any", f"10.{number}.0.0/16", f"2001:db8:{number}::/48")
+    ]
+    document = {"members": {"m0": {side: {"deny": rules, "allow": rules} for side in ("ingress", "egress")}}}
+    ruleset = compile_ruleset(parse(document), many(3, 3), [], ["avtunnela"])
+    assert all(len(chain.rules) <= 12 for chain in ruleset.chains.values())
+
+
+def test_an_exploding_manifest_is_refused() -> None:
+    members = [f"m{number}" for number in range(1000)]
+    groups = {f"g{bit}": [name for number, name in enumerate(members) if number % 1000 >> bit & 1] for bit in range(10)}
+    groups = {name: names for name, names in groups.items() if len(names) <= 1024}
+    rules = [{"peers": "g0", "ports": [f"tcp/{2 * number + 1}" for number in range(200)]}] * 5
+    document = {"groups": groups, "members": {name: {"ingress": {"allow": rules}} for name in members[:40]}}
+    with pytest.raises(InvalidInput, match="more than 200000 elements"):
+        compile_ruleset(parse(document), many(1000, 1000), [], ["avtunnela"])
+
+
+def _epoch(ruleset: Ruleset) -> str:
+    return next(iter(ruleset.sets["current"].elements))
+
+
+def test_the_epoch_is_a_matter_of_policy_alone() -> None:
+    document = {"members": {"web": {"egress": {"allow": [{"peers": "db", "ports": "tcp/80"}]}}}}
+    one = compile_ruleset(parse(document), endpoints(), LOCAL, ["avtunnela"])
+    assert _epoch(one) == _epoch(compile_ruleset(parse(document), endpoints(), LOCAL, ["avtunnela"]))
+    assert _epoch(one) == _epoch(compile_ruleset(parse(document), endpoints(), [], ["avtunnela", "avtunnelb"]))
+    for other in (
+        {"members": {"web": {"egress": {"allow": [{"peers": "db", "ports": "tcp/81"}]}}}},
+        {"members": {"web": {"egress": {"deny": [{"peers": "db", "ports": "tcp/80"}]}}}},
+        {"members": {"web": {"ingress": {"allow": [{"peers": "db", "ports": "tcp/80"}]}}}},
+        {**document, "routes": [{"range": "192.0.2.0/24", "via": "web"}]},
+        {},
+    ):
+        assert _epoch(compile_ruleset(parse(other), endpoints(), LOCAL, ["avtunnela"])) != _epoch(one)
+    fewer = Endpoints(list(endpoints())[1:])
+    assert _epoch(compile_ruleset(parse(document), fewer, LOCAL, ["avtunnela"])) != _epoch(one)
+
+
+def test_a_change_of_rules_touches_no_map_of_addresses() -> None:
+    def compiled(port: int) -> Ruleset:
+        document = {"members": {"m1": {"ingress": {"allow": [{"peers": ["m2", "m3"], "ports": f"tcp/{port}"}]}}}}
+        return compile_ruleset(parse(document), many(1000, 10), [], ["avtunnela"])
+
+    change = difference(compiled(80), compiled(81))
+    assert not change.whole
+    assert "class" not in change.rules
+    assert len(change.rules.splitlines()) == 2
+    assert len(change.switch.splitlines()) == 4
+    assert difference(compiled(80), compiled(80)) == dataclasses.replace(change, rules="", switch="")
+
+
+def test_rulesets_survive_the_state_file() -> None:
+    manifest, _sent = _corpus()
+    ruleset = compile_ruleset(manifest, endpoints(), LOCAL, ["avtunnela"])
+    assert Ruleset.from_json(ruleset.to_json()) == ruleset
+    assert readable(Ruleset.from_json(ruleset.to_json())) == readable(ruleset)
+
+
+def test_moved_addresses() -> None:
+    before = list(endpoints())
+    again = [dataclasses.replace(before[0], lease="another"), *before[2:]]
+    old, new = (compile_ruleset(None, Endpoints(each), [], ["avtunnela"]) for each in (before, again))
+    gone = {str(before[0].ipv4), str(before[0].ipv6), str(before[1].ipv4), str(before[1].ipv6)}
+    assert set(moved(old, new)) == gone
+    assert moved(old, old) == ()
+    assert moved(new, old) == tuple(sorted((str(before[0].ipv4), str(before[0].ipv6)))), "who is new has no flows"
+
+
+@pytest.mark.parametrize("name", ["ve0; flush ruleset", 've"', "", "v" * 16, "ve\n", "VE"])
+def test_interfaces_are_plain_names(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        compile_ruleset(None, endpoints(), [dataclasses.replace(LOCAL[0], interface=name)], ["avtunnela"])
+    with pytest.raises(InvalidInput):
+        compile_ruleset(None, endpoints(), LOCAL, [name])
+
+
+def test_the_first_script_has_no_epoch() -> None:
+    """Until all rules stand no connection may be marked as if it had seen them."""
+    manifest, _sent = _corpus()
+    scripts = load(compile_ruleset(manifest, endpoints(), LOCAL, ["avtunnela"]))
+    assert "element inet avpn current" not in scripts.rules
+    assert "element inet avpn epoch" not in scripts.rules
+    assert "element inet avpn current" in scripts.switch
+    assert compiling.CONNECTIONS > 0
