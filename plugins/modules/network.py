@@ -178,7 +178,6 @@ waiting:
   description: What is missing before founders can be chosen; empty when there are founders.
   type: str
   returned: success
-  sample: no lease yet for db
 notes:
   description: What is worth knowing and stops nothing.
   type: list
@@ -220,10 +219,7 @@ def main() -> None:
             "base": {"type": "str"},
             "manifest": {
                 "type": "dict",
-                "options": {
-                    "version": {"type": "int", "required": True},
-                    "sha256": {"type": "str", "required": True},
-                },
+                "options": {"version": {"type": "int", "required": True}, "sha256": {"type": "str", "required": True}},
             },
             "access": strings,
             "extra_messages": {
