@@ -192,8 +192,9 @@ class Acceptor:
         return self._promised(state, promise)
 
     def _promised(self, state: NetworkState, promise: Promise) -> Answer:
-        change = None if promise.accepted is None else self.store.pending_change(state)
-        return answers.Promised(promise, change)
+        # The same promise asked for again may show what was accepted before the present acceptance.
+        shown = promise.accepted is not None and promise.accepted == self.store.pending(state).accepted
+        return answers.Promised(promise, self.store.pending_change(state) if shown else None)
 
     def _refusal(
         self, request: Prepare, state: NetworkState, pending: Pending, database: sqlite3.Connection

@@ -129,19 +129,20 @@ class Proposer:
 
         NoMajority if nobody could be asked at all; what a minority says is as true, though maybe not the newest.
         """
-        have = None if self._known is None else self._known.certificate.position
+        base = self._known  # what the answers' changes begin with, though a newer one may come meanwhile
+        have = None if base is None else base.certificate.position
         attempt, answered = _Attempt(), 0
         self._round_trips += 1
         for node, answer in self._fanout.ask(Fetch(self._record.id, have).to_json(), seconds=seconds):
             if isinstance(answer, answers.Fetched):
-                if answer.update is not None and not self._take(answer.update):
+                if answer.update is not None and not self._take(answer.update, base):
                     attempt.excuses[node] = "sent a value that proves nothing"
                     continue
                 answered += 1
                 if answered >= majority(self._voters):
                     break
             else:
-                self._note(attempt, node, answer)
+                self._note(attempt, node, answer, base)
         if not answered:
             raise self._no_majority(attempt, 0)
         return self._known
@@ -254,7 +255,7 @@ class Proposer:
                 if len(attempt.promises) >= majority(self._voters):
                     break
             else:
-                self._note(attempt, node, answer)
+                self._note(attempt, node, answer, parent)
                 if attempt.newer:
                     break
         return attempt
@@ -280,7 +281,7 @@ class Proposer:
                 if len(attempt.acceptances) >= majority(self._voters):
                     break
             else:
-                self._note(attempt, node, answer)
+                self._note(attempt, node, answer, parent)
                 if attempt.newer:
                     break
         return attempt
@@ -292,11 +293,13 @@ class Proposer:
         seconds = max(0.05, deadline - time.monotonic())
         return self._fanout.ask(request, catch_up=catch_up, seconds=seconds)
 
-    def _note(self, attempt: _Attempt, node: NodeId, answer: answers.Answer | AvpnError) -> None:
+    def _note(
+        self, attempt: _Attempt, node: NodeId, answer: answers.Answer | AvpnError, base: Certified | None
+    ) -> None:
         """Anything but what was hoped for."""
         if isinstance(answer, answers.Newer):
             before = self._known
-            self._take(answer.update)
+            self._take(answer.update, base)
             attempt.newer = attempt.newer or self._known is not before
             attempt.excuses[node] = "sent a value that proves nothing newer"
         elif isinstance(answer, answers.Refused):
@@ -317,10 +320,10 @@ class Proposer:
         else:
             attempt.excuses[node] = "gave an answer to another question"
 
-    def _take(self, update: Update) -> bool:
+    def _take(self, update: Update, base: Certified | None) -> bool:
         """Learn a certified value that somebody sent; False if it doesn't prove itself."""
         try:
-            certified = verified_update(update, self._known, self._record)
+            certified = verified_update(update, base, self._record)
         except InvalidInput:
             return False
         self._keep(certified)

@@ -60,6 +60,11 @@ def key32(name: str) -> str:
     return base64.b64encode(hashlib.sha256(name.encode()).digest()).decode()
 
 
+def ssh_key(name: str) -> str:
+    blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + hashlib.sha256(name.encode()).digest()
+    return "ssh-ed25519 " + base64.b64encode(blob).decode()
+
+
 OWNER = account("tenant")
 
 
@@ -91,8 +96,8 @@ def host_record(number: int) -> HostRecord:
         id=node(number),
         ssh_address=f"198.18.0.{number}",
         ssh_port=2222,
-        ssh_host_key="",
-        ssh_client_key="",
+        ssh_host_key=ssh_key(f"host {number}"),
+        ssh_client_key=ssh_key(f"client {number}"),
         signing_key=signer(number).public_key,
         incarnation=incarnation(number),
         wireguard_address=f"198.18.0.{number}",
