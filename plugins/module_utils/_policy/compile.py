@@ -123,6 +123,7 @@ def _entrances(tunnels: tuple[str, ...], connections: int, *, carried: bool) -> 
         "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
         "ip6 saddr { ::, fe80::/10 } icmpv6 type { 133, 135, 136 } ip6 hoplimit 255 accept",
         "ip6 saddr fe80::/10 udp dport 547 accept",
+        "ip6 saddr { ::, fe80::/10 } drop",  # other link-local talk is no forgery, and nobody's here
         'counter name "spoofed" drop',
     ]
     relayed = [f'iifname {named} oifname {named} counter name "relayed" drop'] if tunnels else []

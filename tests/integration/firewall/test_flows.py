@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from wire import Wire, Workload, inside, opened, run
+
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoints
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters
-from wire import Wire, Workload, inside, opened, run
 
 pytestmark = pytest.mark.root
 
@@ -115,6 +118,56 @@ def test_a_stream_that_goes_on_sending_is_cut(wire: Wire) -> None:
         stopped = max(received)
         assert received[:100] == list(range(100))
         assert stopped < 110, "nothing arrives after the change"
+
+
+def test_no_packet_slips_through_while_rules_change(wire: Wire) -> None:
+    """A stream at full speed, revoked and permitted again many times: each time it ends, and stays ended.
+
+    Were the epoch switched together with the rules, now and then a packet in between would mark the flow.
+    """
+    permitted, revoked = parse(rules(["udp/5000"])), parse(rules(["tcp/5432"]))
+    web, db = find(wire, "web"), find(wire, "db")
+    compiled = {
+        wanted: [site.compiled(manifest, wire.endpoints) for site in wire.sites]
+        for wanted, manifest in ((True, permitted), (False, revoked))
+    }
+    stop = threading.Event()
+    with (
+        opened(db.namespace, socket.AF_INET, socket.SOCK_DGRAM) as server,
+        opened(web.namespace, socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind((str(db.endpoint.ipv4), 5000))
+        server.setblocking(False)
+        client.connect((str(db.endpoint.ipv4), 5000))
+
+        def blast() -> None:
+            while not stop.is_set():
+                for _ in range(50):
+                    client.send(b"x" * 100)
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=blast)
+        thread.start()
+        try:
+            for turn in range(30):
+                for wanted in (True, False):
+                    for site, ruleset in zip(wire.sites, compiled[wanted], strict=True):
+                        site.apply(ruleset)
+                    time.sleep(0.02)
+                    _discard(server)
+                    time.sleep(0.03)
+                    assert (_discard(server) > 0) is wanted, turn
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _discard(server: socket.socket) -> int:
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while server.recv(200):
+            count += 1
+    return count
 
 
 def _drain(server: socket.socket) -> Iterator[int]:

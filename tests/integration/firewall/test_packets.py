@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from wire import Wire, paths, probe
+
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate
-from wire import Wire, paths, probe
 
 pytestmark = pytest.mark.root
 

@@ -261,9 +261,7 @@ class _Probe:
         if key in self._servers:
             return
         stream = packet.protocol == "tcp"
-        server = self._socket(
-            path.target, packet.target.version, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
-        )
+        server = self._socket(path.target, packet.target.version, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((str(packet.target), packet.port))
         if stream:

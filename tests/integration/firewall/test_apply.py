@@ -1,0 +1,234 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Loading: only differences, noticed tampering, nothing half done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from typing import Any
+
+import pytest
+from wire import Site, Wire, paths, probe, run
+
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unsupported
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
+from ansible_collections.akash.avpn.plugins.module_utils._policy import nft
+from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoints
+from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import (
+    apply_ruleset,
+    close,
+    counters,
+    plan_ruleset,
+)
+from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Chain, load
+
+pytestmark = pytest.mark.root
+
+
+def rules(port: int, **more: Any) -> Any:
+    allow = {"allow": [{"peers": "any", "ports": f"tcp/{port}"}]}
+    return parse({"members": {name: {"ingress": allow, "egress": allow} for name in ("web", "api", "db")}, **more})
+
+
+def listing(site: Site) -> str:
+    return run("ip", "netns", "exec", site.namespace, "nft", "list", "ruleset")
+
+
+def test_check_apply_again_change(wire: Wire) -> None:
+    site = wire.sites[0]
+    first = site.compiled(rules(80), wire.endpoints)
+    planned = plan_ruleset(site.namespace, first, site.state)
+    assert planned
+    assert planned.as_diff("x")["before"] == ""
+    assert listing(site) == "", "planning changes nothing"
+    assert not site.state.exists()
+    assert site.apply(first).scripts.whole
+    before = listing(site)
+    assert not plan_ruleset(site.namespace, first, site.state)
+    assert not site.apply(first)
+    assert listing(site) == before
+    second = site.compiled(rules(81), wire.endpoints)
+    planned = plan_ruleset(site.namespace, second, site.state)
+    assert planned.as_diff("x")["before"] != planned.as_diff("x")["after"]
+    change = site.apply(second)
+    assert change.scripts == planned.scripts
+    assert not change.scripts.whole
+    assert "80" in change.scripts.rules
+    assert not site.apply(second)
+
+
+def test_somebody_else_touched_it(wire: Wire) -> None:
+    """Whatever was changed in the kernel is noticed, and the whole table is loaded anew."""
+    site = wire.sites[0]
+    ruleset = site.compiled(rules(80), wire.endpoints)
+    site.apply(ruleset)
+    good = listing(site)
+    chain = "inet avpn forward"
+    for tampering in (
+        "flush ruleset",
+        "delete table inet avpn",
+        f"insert rule {chain} accept",
+        f"flush chain {chain}",
+        "flush set inet avpn e_web_allow",
+        "add element inet avpn class4 { 100.64.0.99 : 1:1 }",
+        "add chain inet avpn forward { policy accept; }",
+        "add set inet avpn other { type mark; }",
+    ):
+        run("ip", "netns", "exec", site.namespace, "nft", tampering)
+        assert site.apply(ruleset).scripts.whole, tampering
+        assert listing(site) == good, tampering
+        assert not site.apply(ruleset), tampering
+
+
+def test_other_tables_are_left_alone(wire: Wire) -> None:
+    site = wire.sites[0]
+    run("ip", "netns", "exec", site.namespace, "nft", "add table inet team; add chain inet team mine")
+    for port in (80, 81):
+        site.apply(site.compiled(rules(port), wire.endpoints))
+    run("ip", "netns", "exec", site.namespace, "nft", "delete table inet avpn")
+    site.apply(site.compiled(rules(80), wire.endpoints))
+    assert "table inet team {\n\tchain mine {" in listing(site)
+
+
+def test_a_damaged_state_file_costs_a_whole_load_and_no_more(wire: Wire) -> None:
+    site = wire.sites[0]
+    ruleset = site.compiled(rules(80), wire.endpoints)
+    for damage in (b"", b"{", b"[]", b"null", b'{"format": 1}', b'{"format": 1, "ruleset": 5, "listing": ""}', b"\xff"):
+        site.apply(ruleset)
+        site.state.write_bytes(damage)
+        assert site.apply(ruleset).scripts.whole, damage
+        assert not site.apply(ruleset), damage
+
+
+def test_an_interrupted_change_is_finished(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the kernel and the state file, or between the rules and the switch of the epoch."""
+    site = wire.sites[0]
+    site.apply(site.compiled(rules(80), wire.endpoints))
+    second = site.compiled(rules(81), wire.endpoints)
+
+    def die(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    real = nft._nft
+    done: list[str] = []
+
+    def first_only(*arguments: Any, **options: Any) -> str:
+        if done:
+            raise KeyboardInterrupt
+        done.append("rules")
+        return real(*arguments, **options)
+
+    for name, instead in (("_remember", die), ("_nft", first_only)):
+        monkeypatch.setattr(nft, name, instead)
+        with pytest.raises(KeyboardInterrupt):
+            site.apply(second)
+        monkeypatch.undo()
+        assert site.apply(second).scripts.whole
+        assert not site.apply(second)
+        site.apply(site.compiled(rules(80), wire.endpoints))
+
+
+def test_what_nft_refuses_leaves_the_old_rules(wire: Wire) -> None:
+    site = wire.sites[0]
+    good = site.compiled(rules(80), wire.endpoints)
+    site.apply(good)
+    before = listing(site)
+    bad = dataclasses.replace(good, chains={**good.chains, "broken": Chain(("no such words",))})
+    with pytest.raises(Unsupported, match="nft refuses"):
+        site.apply(bad)
+    assert listing(site) == before
+    assert not site.apply(good)
+
+
+def test_counters_survive_changes(wire: Wire) -> None:
+    wire.enforce(rules(80))
+    probe([path for path in paths(wire, [("tcp", 99)]) if path.source.split("-")[2].startswith("web")], 0.3)
+    refused = counters(wire.sites[0].namespace)["e_web"]
+    assert refused > 0
+    wire.enforce(rules(81))
+    assert counters(wire.sites[0].namespace)["e_web"] >= refused
+
+
+def test_closed_until_loaded(wire: Wire) -> None:
+    site = wire.sites[0]
+    for each in wire.sites:
+        close(each.namespace)
+    assert "policy drop" in listing(site)
+    assert not any(probe(paths(wire, [("tcp", 80), ("icmp", None)]), 0.3).values())
+    site.apply(site.compiled(rules(80), wire.endpoints))
+    before = listing(site)
+    close(site.namespace)
+    assert listing(site) == before, "closing an open one is not its business"
+
+
+def test_differences_lead_to_the_same_table_as_loading(wire: Wire) -> None:
+    """A walk over many rulesets, endpoints coming and going: each difference ends where a whole load would."""
+    random.seed(7)
+    site = wire.sites[0]
+    members, ports = ["web", "api", "db"], ["any", "icmp", "tcp/80", "tcp/1-100", "udp/50-60", "tcp/79-81", "icmpv6"]
+    peers = ["any", "web", "api", "db", "db/2", "all", "100.64.0.0/29", "100.64.0.2/31", "fd00:1::/64", "fd00:1::/112"]
+    for step in range(25):
+
+        def some() -> list[Any]:
+            return [
+                {"peers": random.sample(peers, random.randint(1, 4)), "ports": random.sample(ports, 2)}
+                for _ in range(random.randint(0, 3))
+            ]
+
+        document = {
+            "groups": {"all": random.sample(members, 2)},
+            "members": {
+                name: {side: {"deny": some(), "allow": some()} for side in ("ingress", "egress")}
+                for name in random.sample([*members, "db/2"], 3)
+            },
+            "routes": [{"range": "192.0.2.0/24", "via": "web"}] if step % 3 else [],
+        }
+        everybody = random.sample(list(wire.endpoints), random.randint(2, 4))
+        ruleset = site.compiled(parse(document), Endpoints(everybody))
+        change = site.apply(ruleset)
+        assert change.scripts.whole is (step == 0)
+        by_difference = _objects(site)
+        scripts = load(ruleset)
+        for script in (scripts.rules, scripts.switch):
+            run("ip", "netns", "exec", site.namespace, "nft", "-f", "-", text=script)
+        assert _objects(site) == by_difference, step
+        # The handles are others now, so that the next apply would load: put the digest right.
+        state = json.loads(site.state.read_bytes())
+        state["listing"] = nft._listing(site.namespace)
+        site.state.write_text(json.dumps(state))
+
+
+def _objects(site: Site) -> list[str]:
+    """The kernel's table without handles and counts, in a fixed order of objects; rules keep theirs."""
+    listed = json.loads(run("ip", "netns", "exec", site.namespace, "nft", "-j", "-s", "list", "table", "inet", "avpn"))
+    objects, rules_ = [], []
+    for item in listed["nftables"]:
+        for kind, body in item.items():
+            if kind == "metainfo":
+                continue
+            for volatile in ("handle", "packets", "bytes") if kind == "counter" else ("handle",):
+                body.pop(volatile, None)
+            if "elem" in body:
+                body["elem"] = sorted(map(json.dumps, body["elem"]))
+            (rules_ if kind == "rule" else objects).append((body.get("chain", ""), kind, json.dumps(body)))
+    return [*sorted(map(str, objects)), *map(str, sorted(rules_, key=lambda rule: rule[0]))]
+
+
+def test_removing(wire: Wire) -> None:
+    site = wire.sites[0]
+    ruleset = site.compiled(rules(80), wire.endpoints)
+    site.apply(ruleset)
+    nft.remove(site.namespace, site.state)
+    assert listing(site) == ""
+    assert [path.name for path in site.state.parent.iterdir() if site.state.name in path.name] == []
+
+
+def test_a_namespace_that_is_missing(wire: Wire) -> None:
+    site = wire.sites[0]
+    ruleset = site.compiled(rules(80), wire.endpoints)
+    assert plan_ruleset("fwt-none", ruleset, site.state)
+    with pytest.raises(Unsupported, match="fwt-none"):
+        apply_ruleset("fwt-none", ruleset, site.state)
