@@ -100,6 +100,7 @@ class _Apply:
         before = state.load(self._host.paths, self._plan.network)
         there = self._namespace()
         seen = netns.observe(self._inside) if there else Seen()
+        done = len(self._outcome.changes)
         self._outcome.changes += tunnel.ensure(
             self._label,
             self._tunnel,
@@ -112,7 +113,7 @@ class _Apply:
             check=self._check,
         )
         attached = self._endpoints(seen, before.live.values())
-        if there:
+        if there and len(self._outcome.changes) > done:
             seen = netns.observe(self._inside)
         wanted = gateway.routes(self._plan, self._tunnel, attached.values())
         lines = gateway.lines(self._plan, self._tunnel, seen, wanted)

@@ -38,10 +38,18 @@ class Host:
         if directory.is_dir() and not directory.is_symlink():
             shutil.rmtree(directory)
 
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """One apply at a time, whether by a module or by the fast path."""
-        self.paths.run.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with open(self.paths.run / "apply.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        """One apply at a time on this host."""
+        return exclusive(self.paths)
+
+
+@contextlib.contextmanager
+def exclusive(paths: Paths) -> Iterator[None]:
+    """One apply at a time, whether by a module or by the fast path.
+
+    Reading what is planned from belongs inside: else an older plan could be applied after a newer one.
+    """
+    paths.run.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with open(paths.run / "apply.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

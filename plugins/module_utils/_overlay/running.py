@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from .._common.errors import AvpnError
 from .._peer.paths import Paths
 from .change import Outcome, as_diff
-from .host import Host
+from .host import Host, exclusive
 from .inputs import load_inputs, make_host, make_plan
 from .model import HostPlan, NetworkPlan
 
@@ -50,15 +51,10 @@ def run_module(module: Module, apply: Apply) -> None:
 
 
 def _run(paths: Paths, apply: Apply, *, check: bool) -> dict[str, Any]:
-    inputs = load_inputs(paths)
-    host = make_host(inputs)
-    if check:
+    with contextlib.nullcontext() if check else exclusive(paths):
+        inputs = load_inputs(paths)
         plan = make_plan(inputs)
-        outcome = apply(plan, host, check=True)
-    else:
-        with host.exclusive():
-            plan = make_plan(inputs)
-            outcome = apply(plan, host, check=False)
+        outcome = apply(plan, make_host(inputs), check=check)
     return {
         "changed": bool(outcome.changes),
         "diff": as_diff(outcome.changes),

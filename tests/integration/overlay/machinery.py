@@ -17,7 +17,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +126,7 @@ class Node:
     def plan(self, world: World, manifest: Manifest | None = None, *, fresh: bool = True) -> HostPlan:
         return self.plan_all([(world, manifest)], fresh=fresh)
 
-    def plan_all(self, worlds: list[tuple[World, Manifest | None]], *, fresh: bool = True) -> HostPlan:
+    def plan_all(self, worlds: Sequence[tuple[World, Manifest | None]], *, fresh: bool = True) -> HostPlan:
         first, *others = [world for world, _manifest in worlds]
         return plan(
             first.view(*others),

@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
 from ansible_collections.akash.avpn.plugins.module_utils._overlay import netns
+from ansible_collections.akash.avpn.plugins.module_utils._overlay.apply import apply_overlay
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.change import Outcome
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.keys import key_path
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.model import HostPlan
@@ -149,6 +150,14 @@ def test_a_check_changes_nothing_and_a_second_apply_has_nothing_to_do(hosts: lis
 
 
 def test_nothing_is_reachable_before_the_firewall_opens_it(hosts: list[Node], world: World) -> None:
+    for each in hosts:
+        with each.inside():
+            assert apply_overlay(each.plan(world, OPEN), each.host).problems == {}
+    # The tunnel and the links are up, and the manifest would permit it; but no ruleset has been loaded.
+    assert not reaches(hosts, world, WEB, API0, tries=2)
+    assert not reaches(hosts, world, API0, API1, tries=2)
+    _host, space = home(hosts, world, WEB)
+    assert within(space, "ping", "-c1", "-W1", "169.254.64.1").returncode != 0
     for each in hosts:
         each.apply(each.plan(world, None), resolver=False)
     assert not reaches(hosts, world, WEB, API0, tries=2)
