@@ -13,19 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tenant import SECRET, owner_of
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import adr36, envelope, ripemd160
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import SignedManifest
 
-SECRET = bytes(range(1, 33))
 NETWORK = "ab" * 32
 DOCUMENT: dict[str, Any] = {"members": {"web": {"egress": {"allow": [{"peers": "any", "ports": "any"}]}}}}
-
-
-def owner_of(secret: bytes) -> str:
-    public_key, _signature = adr36.sign(secret, b"")
-    return adr36.account_of(base64.b64decode(public_key))
 
 
 @pytest.mark.parametrize(

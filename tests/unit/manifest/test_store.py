@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import stat
 from dataclasses import replace
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tenant import OTHER, RECORD, SECRET, document, signed
 
-from ansible_collections.akash.avpn.plugins.module_utils._chain.model import ManifestFloor, NetworkRecord
+from ansible_collections.akash.avpn.plugins.module_utils._chain.model import ManifestFloor
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, envelope
-from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import SignedManifest
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import (
     Adopted,
@@ -26,39 +25,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import 
     Unchanged,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._policy.expectations import check_tests
-
-SECRET = bytes(range(1, 33))
-OTHER = bytes(range(2, 34))
-
-
-def _owner(secret: bytes) -> str:
-    import base64
-
-    from ansible_collections.akash.avpn.plugins.module_utils._manifest import adr36
-
-    return adr36.account_of(base64.b64decode(adr36.sign(secret, b"")[0]))
-
-
-RECORD = NetworkRecord(
-    owner=_owner(SECRET),
-    name="prod",
-    cidr=ipaddress.IPv4Network("100.64.0.0/20"),
-    members={"web": 1, "db": 2, "gateway": 3},
-    providers=None,
-)
-
-
-def document(port: int) -> dict[str, Any]:
-    return {
-        "members": {
-            "web": {"egress": {"allow": [{"peers": "db", "ports": f"tcp/{port}"}]}},
-            "db": {"ingress": {"allow": [{"peers": "any", "ports": "any"}]}},
-        }
-    }
-
-
-def signed(version: int, port: int = 1, record: NetworkRecord = RECORD, secret: bytes = SECRET) -> SignedManifest:
-    return envelope.sign(record.id, version, document(port), secret)
 
 
 @pytest.fixture
