@@ -163,6 +163,11 @@ echo "$dns $domain $mtu" > "$REPORT"
 """
 
 
+def _needs(program: str, package: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"Debian's {package} is not installed")
+
+
+@_needs("udhcpc", "udhcpc")
 def test_udhcpc(hosts: list[Node], world: World, tmp_path: Path) -> None:
     ready(hosts, world)
     space, _mac = _bare(hosts, world)
@@ -191,6 +196,7 @@ def _with_own_etc(space: str, tmp_path: Path, script: str, timeout: float = 60) 
         )
 
 
+@_needs("dhclient", "isc-dhcp-client")
 def test_dhclient(hosts: list[Node], world: World, tmp_path: Path) -> None:
     ready(hosts, world)
     space, _mac = _bare(hosts, world)
@@ -203,6 +209,7 @@ def test_dhclient(hosts: list[Node], world: World, tmp_path: Path) -> None:
     assert "search prod.avpn.internal" in done.stdout
 
 
+@_needs("dhclient", "isc-dhcp-client")
 def test_dhclient_over_ipv6(hosts: list[Node], world: World, tmp_path: Path) -> None:
     ready(hosts, world)
     space, _mac = _bare(hosts, world)
@@ -261,6 +268,7 @@ def test_networkd(hosts: list[Node], world: World, tmp_path: Path) -> None:
     assert str(GATEWAY_IPV4) in done.stdout
 
 
+@_needs("dhclient", "isc-dhcp-client")
 def test_a_dhcp_client_does_not_stand_in_the_way_of_an_apply(hosts: list[Node], world: World, tmp_path: Path) -> None:
     ready(hosts, world)
     space, _mac = _bare(hosts, world)
