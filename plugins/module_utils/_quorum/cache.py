@@ -16,7 +16,7 @@ from .._chain.model import Voter
 from .._common import canonical, fields
 from .._common.canonical import Json
 from .._common.errors import AvpnError, InvalidInput, Unavailable
-from .codec import MAX_BYTES, value_from_json, value_json
+from .codec import MAX_BYTES, value_from_json, value_hash, value_json
 from .errors import BadProof
 from .messages import Certificate, Certified
 from .signing import verify_batch
@@ -55,7 +55,8 @@ class LedgerCache:
         except InvalidInput:
             known = None
         if known is not None and known.certificate.position >= certified.certificate.position:
-            return False
+            if value_hash(known.value) == known.certificate.hash:
+                return False
         document: dict[str, Json] = {
             "certificate": certified.certificate.to_json(),
             "value": value_json(certified.value),

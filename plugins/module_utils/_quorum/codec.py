@@ -171,7 +171,7 @@ def slot_json(slot: Slot, *, signed: bool = False) -> dict[str, Json]:
     if slot.lease.provider != slot.host.provider:
         raise InvalidInput("binds a lease of another provider than its host's", where=str(slot.host))
     document: dict[str, Json] = {
-        "address": None if slot.address is None else str(slot.address),
+        "address": None if slot.address is None else _dotted(slot.address),
         "lease": f"{slot.lease.dseq}/{slot.lease.gseq}/{slot.lease.oseq}",
         "created": slot.created,
         "host": str(slot.host),
@@ -189,10 +189,7 @@ def slot_from_json(value: Any, where: str, owner: str) -> Slot:
     if not isinstance(raw["bound"], bool):
         raise InvalidInput("must be true or false", where=f"{where}.bound")
     host = parse_node(raw["host"], f"{where}.host")
-    parts = raw["lease"].split("/") if isinstance(raw["lease"], str) and len(raw["lease"]) < 64 else []
-    if len(parts) != 3:
-        raise InvalidInput("must be dseq/gseq/oseq", where=f"{where}.lease")
-    dseq, gseq, oseq = (_usual(part, f"{where}.lease") for part in parts)
+    dseq, gseq, oseq = _lease(raw["lease"], f"{where}.lease")
     return Slot(
         address=None if raw["address"] is None else _ipv4(raw["address"], f"{where}.address"),
         lease=LeaseId(owner, dseq, gseq, oseq, host.provider),
@@ -314,8 +311,35 @@ def _usual(text: str, where: str) -> int:
     return number
 
 
+def _lease(value: Any, where: str) -> tuple[int, int, int]:
+    if not isinstance(value, str) or len(value) > 64:
+        raise InvalidInput("must be dseq/gseq/oseq", where=where)
+    try:
+        return _lease_numbers(value)
+    except InvalidInput as error:
+        raise InvalidInput(error.what, where=where) from error
+
+
+@lru_cache(maxsize=4096)
+def _lease_numbers(value: str) -> tuple[int, int, int]:
+    parts = value.split("/")
+    if len(parts) != 3:
+        raise InvalidInput("must be dseq/gseq/oseq")
+    dseq, gseq, oseq = (_usual(part, "") for part in parts)
+    return dseq, gseq, oseq
+
+
 def _ipv4(value: Any, where: str) -> ipaddress.IPv4Address:
-    address = fields.ip(value, where)
-    if not isinstance(address, ipaddress.IPv4Address):
-        raise InvalidInput("must be an IPv4 address", where=where)
-    return address
+    """The usual form only. By hand, since ipaddress's own parser is most of the cost of reading 10,000 slots."""
+    parts = value.split(".") if isinstance(value, str) and len(value) <= 15 and value.isascii() else []
+    if len(parts) != 4 or not all(map(str.isdigit, parts)):
+        raise InvalidInput("must be an IPv4 address in its usual form", where=where)
+    first, second, third, fourth = map(int, parts)
+    if max(first, second, third, fourth) > 255 or f"{first}.{second}.{third}.{fourth}" != value:
+        raise InvalidInput("must be an IPv4 address in its usual form", where=where)
+    return ipaddress.IPv4Address(first << 24 | second << 16 | third << 8 | fourth)
+
+
+def _dotted(address: ipaddress.IPv4Address) -> str:
+    number = int(address)
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
