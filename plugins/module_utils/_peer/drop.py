@@ -9,12 +9,15 @@ avpn could put links there. A forked child gives its rights up for good and does
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import pwd
 import selectors
 import signal
 import time
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +42,7 @@ def as_user(user: str, function: Callable[[], Any], *, seconds: float) -> Any:
         entry = pwd.getpwnam(user)
     except KeyError as error:
         raise Unsupported(f"there is no user {user}", remedy="Run the role akash.avpn.peer on this host") from error
+    _import_archive()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -61,6 +65,25 @@ def as_user(user: str, function: Callable[[], Any], *, seconds: float) -> Any:
         family, what, where, remedy = result["error"]
         raise _FAMILY.get(family, AvpnError)(what, where=where, remedy=remedy)
     return result["ok"]
+
+
+def _import_archive() -> None:
+    """Import all of the collection's code that came in an archive.
+
+    Ansible ships a module as a zip file that only root may read, and much here is imported where it is
+    needed: the child couldn't any more.
+    """
+    archive = getattr(__spec__.loader, "archive", None) if __spec__ is not None else None
+    if archive is None:
+        return
+    root = __name__.rpartition("._peer.")[0]
+    folder = root.replace(".", "/") + "/"
+    with zipfile.ZipFile(archive) as files:
+        names = [name for name in files.namelist() if name.startswith(folder) and name.endswith(".py")]
+    for name in names:
+        # What lacks a library here fails where it is used, with an error that says so.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
 
 
 def _child(entry: pwd.struct_passwd, function: Callable[[], Any], writing: int) -> None:
