@@ -313,7 +313,9 @@ def _matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) -
         ("6", "ipv6_addr", f"ct original ip6 {address}", by_address[6], _ipv6),
     ):
         elements = {
-            f"{_span(peer, write)} . {_span(protocols)} . {_span(ports)}": ""
+            # Ports are always written as a range: without any range in an element, nft 1.0.6 has a class's bytes in
+            # another order when it deletes than when it adds.
+            f"{_span(peer, write)} . {_span(protocols)} . {ports[0]}-{ports[1]}": ""
             for peer, spans in disjoint(wanted)
             for span in spans
             for protocols, ports in port_boxes(span)

@@ -217,6 +217,17 @@ def _objects(site: Site) -> list[str]:
     return [*sorted(map(str, objects)), *map(str, sorted(rules_, key=lambda rule: rule[0]))]
 
 
+def test_single_elements_can_be_deleted(wire: Wire) -> None:
+    """One lease, one protocol, one port: nft 1.0.6 must find on deleting what it added."""
+    site = wire.sites[0]
+    for peer in ("db/2", "web/1", "100.64.0.1/32", "fd00:1::6440:1/128"):
+        for port in ("tcp/80", "sctp/9", "icmp", "udp/1-2"):
+            allow = {"allow": [{"peers": peer, "ports": port}]}
+            site.apply(site.compiled(parse({"members": {"api": {"ingress": allow}}}), wire.endpoints))
+    last = site.apply(site.compiled(parse({"members": {"api": {}}}), wire.endpoints))
+    assert not last.scripts.whole
+
+
 def test_removing(wire: Wire) -> None:
     site = wire.sites[0]
     ruleset = site.compiled(rules(80), wire.endpoints)
