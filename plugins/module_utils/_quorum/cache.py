@@ -54,9 +54,9 @@ class LedgerCache:
             known = read_certified(self.path(network))
         except InvalidInput:
             known = None
-        if known is not None and known.certificate.position >= certified.certificate.position:
-            if value_hash(known.value) == known.certificate.hash:
-                return False
+        newer = known is not None and known.certificate.position >= certified.certificate.position
+        if known is not None and newer and value_hash(known.value) == known.certificate.hash:
+            return False
         document: dict[str, Json] = {
             "certificate": certified.certificate.to_json(),
             "value": value_json(certified.value),

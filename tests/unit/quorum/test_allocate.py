@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import random
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_world import Chain, builder, facts, node, signer
+
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import to_change, wish
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import apply_change, genesis
@@ -18,9 +22,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.constants import COOLDOWN_BLOCKS, RELEASE_BLOCKS
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.rules import check
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from ledger_world import Chain, builder, facts, node, signer
 
 
 def settle(chain: Chain, value: Value, number: int) -> Value:
