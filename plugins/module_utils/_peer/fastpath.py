@@ -63,11 +63,12 @@ def _gather(paths: Paths, host: config.HostConfig) -> dict[str, Any]:
 def apply(paths: Paths) -> list[str]:
     """Plan and apply from the host's files, as root; what couldn't be done, in lines."""
     from .._overlay.apply import apply_overlay, apply_resolvers
+    from .._overlay.host import exclusive
     from .._overlay.inputs import load_inputs, make_host, make_plan
 
-    inputs = load_inputs(paths)
-    plan, host = make_plan(inputs), make_host(inputs)
-    with host.exclusive():
+    with exclusive(paths):
+        inputs = load_inputs(paths)
+        plan, host = make_plan(inputs), make_host(inputs)
         overlay = apply_overlay(plan, host)
         problems = _apply_firewalls(plan, host)
         resolvers = apply_resolvers(plan, host)

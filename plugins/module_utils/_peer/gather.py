@@ -8,6 +8,7 @@ What comes out is in files; the second half (root) reads them and trusts only wh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from typing import Any
 from .._chain.addresses import check_peer_address
 from .._chain.model import HostRecord, View
 from .._chain.view import load_view, record_gone, view_age
-from .._common.errors import AvpnError
+from .._common.errors import AvpnError, Unavailable
 from . import hints, keys, refresh, requests, ring
 from .client import PeerClient
 from .config import HostConfig
@@ -37,21 +38,23 @@ def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
     problems: dict[str, str] = {}
     taken = hints.take(paths.hints)
     _refresh(paths, config, taken, problems)
+    if "chain" in problems and not paths.view.exists():
+        raise Unavailable(problems["chain"], where="chain")
     view = load_view(paths.view)
     identities = Identities(view, config.id)
     news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities)}
-    with client(paths, config, view) as calls:
-        pull = Pull(paths, identities, calls, news, problems)
+    limits = Limits(paths.limits, "this host")
+    with client(paths, config, view) as calls, contextlib.closing(limits):
+        pull = Pull(paths, identities, calls, news, problems, limits)
         if any(hint.network for hint in taken):
             pull.follow(_by_network(taken))
         due = _due(paths.state / "compare.stamp", config.intervals.compare)
         if due:
             pull.compare()
         changed = _ring(paths, identities, pull, due)
-    fresh = view_age(view) <= config.chain.max_age
-    if fresh:
-        _forget(paths, view, identities)
-        _ask_for_reconciliation(paths, config, identities, problems)
+        if view_age(view) <= config.chain.max_age:
+            _forget(paths, view, identities)
+            _ask_for_reconciliation(paths, config, identities, limits, problems)
     return {
         "news": sorted([list(one) for one in news]),
         "problems": problems,
@@ -169,7 +172,9 @@ def _still_bound(paths: Paths, network: str, identities: Identities) -> bool:
     return certified is not None and identities.here in certified.value.hosts
 
 
-def _ask_for_reconciliation(paths: Paths, config: HostConfig, identities: Identities, problems: dict[str, str]) -> None:
+def _ask_for_reconciliation(
+    paths: Paths, config: HostConfig, identities: Identities, limits: Limits, problems: dict[str, str]
+) -> None:
     """Drop a request when something has to be agreed, at most once in an interval."""
     from .._quorum.cache import LedgerCache
     from .pending import pending
@@ -181,13 +186,7 @@ def _ask_for_reconciliation(paths: Paths, config: HostConfig, identities: Identi
         reason = pending(identities.view, entry, None if certified is None else certified.value, config)
         if reason is not None:
             waiting[network] = reason
-    if not waiting:
-        return
-    limits = Limits(paths.limits, "this host")
-    try:
-        if limits.take("reconcile", every=config.intervals.request) == 0:
-            for network, reason in waiting.items():
-                requests.put(paths.requests, network, str(config.id))
-                problems[f"waiting {network}"] = reason
-    finally:
-        limits.close()
+    if waiting and limits.take("reconcile", every=config.intervals.request) == 0:
+        for network, reason in waiting.items():
+            requests.put(paths.requests, network, str(config.id))
+            problems[f"waiting {network}"] = reason

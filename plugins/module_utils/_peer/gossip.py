@@ -46,7 +46,8 @@ def emit(paths: Paths, config: HostConfig, hint: Hint) -> bool:
     """Send a hint round the ring; tells whether the agent took it."""
     if hint.network is None or not os.path.exists(paths.rpc_token):
         return False
-    return serf(paths, config, "event", EVENT, str(hint)) is not None
+    # Serf's own coalescing waits for up to three seconds and keeps the last event of a name, whatever it is about.
+    return serf(paths, config, "event", "-coalesce=false", EVENT, str(hint)) is not None
 
 
 def announce(paths: Paths, config: HostConfig, hint: Hint) -> None:

@@ -9,16 +9,19 @@ which the kernel gives back whatever happens to the process; the times of recent
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from .._common.errors import Unavailable
 
 _SLOTS_AT = 1 << 20  # byte offset of the session locks, beyond any content
+_MOST_CONTENT = 1 << 18
 _CONTENT_AT = 1 << 19  # byte whose lock guards the content
 
 
@@ -48,23 +51,37 @@ class Limits:
         At most ``burst`` at once, refilled by one ``every`` seconds (a token bucket, kept as the
         generic cell rate algorithm keeps it: one time per bucket).
         """
-        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, _CONTENT_AT)
-        try:
-            content = os.pread(self._handle, 4096, 0)
-            try:
-                times = {str(key): float(value) for key, value in json.loads(content or b"{}").items()}
-            except (ValueError, AttributeError, TypeError):
-                times = {}
+        with self._times() as times:
             now = time.time()
             # A clock that was set back must not lock anybody out for longer than a full bucket takes.
             due = min(max(times.get(what, now), now), now + every * burst)
             wait = due + every - (now + every * burst)
-            if wait > 0:
-                return wait
-            times[what] = due + every
-            text = json.dumps(times).encode()
-            os.pwrite(self._handle, text, 0)
-            os.ftruncate(self._handle, len(text))
-            return 0.0
+            if wait <= 0:
+                times[what] = due + every
+            return max(wait, 0.0)
+
+    def give_back(self, what: str, *, every: float) -> None:
+        """Undo one ``take`` that turned out to have been worth it."""
+        with self._times() as times:
+            if what in times:
+                times[what] -= every
+
+    @contextlib.contextmanager
+    def _times(self) -> Iterator[dict[str, float]]:
+        """The buckets, written back when they have changed. A damaged file starts anew."""
+        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, _CONTENT_AT)
+        try:
+            content = os.pread(self._handle, _MOST_CONTENT, 0)
+            try:
+                times = {str(key): float(value) for key, value in json.loads(content or b"{}").items()}
+            except (ValueError, AttributeError, TypeError):
+                times = {}
+            before = dict(times)
+            yield times
+            if times != before:
+                now = time.time()
+                text = json.dumps({key: value for key, value in times.items() if value > now}).encode()
+                os.pwrite(self._handle, text, 0)
+                os.ftruncate(self._handle, len(text))
         finally:
             fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _CONTENT_AT)

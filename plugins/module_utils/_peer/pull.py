@@ -20,6 +20,7 @@ from .._common.ids import NodeId
 from . import ledgers, ring, versions
 from .client import PeerClient
 from .identities import Identities
+from .limits import Limits
 from .paths import Paths
 from .versions import Versions
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .._quorum.requests import Update
 
 _SECONDS = 15.0
+_LOOK_EVERY = 5.0  # seconds for one more look at a hint that comes to nothing
+_LOOKS = 12  # of those at once
 _PEERS = 6  # asked in one comparison; over a few runs everybody meets everybody
 
 
@@ -39,6 +42,7 @@ class Pull:
     client: PeerClient
     news: set[tuple[str, str]] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
+    limits: Limits | None = None
 
     def compare(self) -> None:
         """Ask some peers for their versions of the common networks and fetch whatever they have newer."""
@@ -89,6 +93,14 @@ class Pull:
         have = own.manifest if kind == "manifest" else (own.ledger[1] if own.ledger else None)
         if kind not in ("ledger", "manifest") or (have is not None and have >= version):
             return
+        # Hints may be lies: looks that find nothing are limited, those that find something are free.
+        if self.limits is not None and self.limits.take("look", every=_LOOK_EVERY, burst=_LOOKS) > 0:
+            return
+        if self._look(network, kind) and self.limits is not None:
+            self.limits.give_back("look", every=_LOOK_EVERY)
+
+    def _look(self, network: str, kind: str) -> bool:
+        """Ask the network's hosts for what was announced until one has it; tells whether one had."""
         nodes = [host.id for host in self.identities.hosts_of(network)]
         random.shuffle(nodes)
         # Two at a time: whoever announced it is among them, and the first who has it is enough.
@@ -97,7 +109,8 @@ class Pull:
                 nodes[start : start + 2], self._request(network, kind), seconds=_SECONDS
             ):
                 if not isinstance(answer, AvpnError) and self._take(node, network, kind, answer):
-                    return
+                    return True
+        return False
 
     def _fetch_newer(self, node: NodeId, network: str, theirs: Versions) -> None:
         own = versions.of(self.paths, network)
