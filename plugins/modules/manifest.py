@@ -66,6 +66,12 @@ options:
     type: list
     elements: str
     default: []
+  wait:
+    description:
+      - How long to go on trying while no provider takes the manifest, in seconds.
+      - Providers learn of a new network, or of a new key in O(key_file), with their next look at the chain.
+    type: int
+    default: 60
   mnemonic_file:
     description: File with the account's mnemonic, readable by its owner only.
     type: path
@@ -140,6 +146,7 @@ notes:
   returned: success
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +163,17 @@ from ansible_collections.akash.avpn.plugins.module_utils._chain.arguments import
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import HostRecord
 from ansible_collections.akash.avpn.plugins.module_utils._chain.reading import read_view
 from ansible_collections.akash.avpn.plugins.module_utils._common import canonical, fields
-from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError, InvalidInput
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import (
+    AvpnError,
+    InvalidInput,
+    Unavailable,
+)
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import network_id
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, envelope, publish
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
 from ansible_collections.akash.avpn.plugins.module_utils._peer.client import PeerClient
+
+_PAUSE = 1.0  # seconds between attempts
 
 
 def document_of(params: dict[str, Any]) -> dict[str, Any]:
@@ -199,27 +212,40 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     def check_address(host: HostRecord) -> None:
         check_peer_address(host.ssh_address, allowed_ranges=params["peer_ranges"], where=str(host.id))
 
-    client = PeerClient(owner, view.hosts, Path(params["key_file"]), check_address=check_address)
-    try:
-        # The newest version may be at any of them, whoever it is handed to.
-        running = publish.observe(client, publish.nodes_of(view.networks[network], view.hosts, None), network, owner)
-        floor = record.manifest.version if record.manifest is not None else 0
-        planned = publish.plan(document, params["version"], running, floor)
-        notes = [f"{node} didn't answer: {why}" for node, why in sorted(running.silent.items())]
-        result = {
-            "changed": planned.change,
-            "network": network,
-            "version": planned.version,
-            "sha256": planned.sha256,
-            "notes": notes,
-            "diff": planned.diff(running),
-        }
-        if planned.change and not check_mode and account is not None:
-            signed = envelope.sign(network, planned.version, document, account.private_key)
-            result["provider"] = str(publish.hand_in(client, nodes, signed, notes.append))
-    finally:
-        client.close()
-    return result
+    def attempt() -> dict[str, Any]:
+        client = PeerClient(owner, view.hosts, Path(params["key_file"]), check_address=check_address)
+        try:
+            # The newest version may be at any of them, whoever it is handed to.
+            running = publish.observe(
+                client, publish.nodes_of(view.networks[network], view.hosts, None), network, owner
+            )
+            floor = record.manifest.version if record.manifest is not None else 0
+            planned = publish.plan(document, params["version"], running, floor)
+            notes = [f"{node} didn't answer: {why}" for node, why in sorted(running.silent.items())]
+            result = {
+                "changed": planned.change,
+                "network": network,
+                "version": planned.version,
+                "sha256": planned.sha256,
+                "notes": notes,
+                "diff": planned.diff(running),
+            }
+            if planned.change and not check_mode and account is not None:
+                signed = envelope.sign(network, planned.version, document, account.private_key)
+                result["provider"] = str(publish.hand_in(client, nodes, signed, notes.append))
+            return result
+        finally:
+            client.close()
+
+    deadline = time.monotonic() + params["wait"]
+    while True:
+        try:
+            return attempt()
+        except Unavailable:
+            # Providers hear of a new network, or of a new key of the tenant, with their next look at the chain.
+            if time.monotonic() + _PAUSE > deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def main() -> None:
@@ -235,6 +261,7 @@ def main() -> None:
             "provider": {"type": "str"},
             "key_file": {"type": "path", "required": True, "no_log": False},
             "peer_ranges": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "int", "default": 60},
         },
         mutually_exclusive=[("content", "src")],
         required_one_of=[("content", "src")],
