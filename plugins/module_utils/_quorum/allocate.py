@@ -6,6 +6,10 @@
 The record first: members and providers count by the parent's copy of it, so a newer record goes in as a
 version of its own. Then, in one batch: this host's entry, claims for all its endpoints without an address,
 releases of leases that closed long enough ago (anybody's), removals of hosts that have gone.
+
+Every entry names the lowest chain height at which it is valid, not the newest: so a voter whose view is a little
+behind can judge it at once. Only what must be compared with the chain as it is now (host entries, the cooldown)
+names the view's height; a release names one close to it.
 """
 
 from __future__ import annotations
@@ -16,12 +20,15 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from .._chain.model import Lease, NetworkView, View
+from .._chain.records import record_digest
 from .._common.ids import EndpointId, LeaseId, NodeId
 from .change import Change
 from .constants import COOLDOWN_BLOCKS, RELEASE_BLOCKS, usable
 from .drafting import Draft, sign
 from .signing import Signer
 from .value import MAX_SLOTS, HostEntry, Slot, Value
+
+_LAG_BLOCKS = 10  # how far behind a voter's view may be without delaying a release
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,10 @@ def wish(
 def to_change(wanted: Wish, parent: Value, view: View, facts: HostFacts, signer: Signer) -> Change | None:
     """The wish as a (signed) change of ``parent``; None if it is empty."""
     if wanted.record:
-        return Change(record=(view.networks[parent.network].record, view.height))
+        record = view.networks[parent.network].record
+        seen = view.seen_records.get(parent.network, ())
+        first = seen[-1].first_seen if seen and seen[-1].digest == record_digest(record) else view.height
+        return Change(record=(record, min(max(first, parent.record_height + 1), view.height)))
     return sign(wanted.draft, parent, facts.node, signer) if wanted.draft else None
 
 
@@ -171,13 +181,17 @@ class _Allocation:
             elif len(self.parent.slots) + len(claims) >= MAX_SLOTS:
                 self.waiting[endpoint] = "a free slot: the network is full"
                 continue
-            address = self._address(endpoint) or self._next_address()
+            height = max(lease.created_at, 0 if before is None else before.height + 1)
+            address = self._address(endpoint)
+            if address is None:
+                address, reused = self._next_address()
+                height = self.height if reused else height
             if address is None:
                 self.waiting[endpoint] = "a free address: all are in use or cooling down"
                 continue
             claims[endpoint] = address
             self.slots[endpoint] = Slot(
-                address, lease.id, lease.created_at, self.facts.node, self.height, bound=True, batch=""
+                address, lease.id, lease.created_at, self.facts.node, height, bound=True, batch=""
             )
         return claims
 
@@ -185,39 +199,45 @@ class _Allocation:
         before = self.parent.slots.get(endpoint)
         return None if before is None else before.address
 
-    def _next_address(self) -> IPv4Address | None:
-        """The lowest address nobody had; else the one released longest ago, after its cooldown."""
-        address = next(self._ascending, None)
-        if address is not None:
-            self.taken.add(address)
-            return address
+    def _next_address(self) -> tuple[IPv4Address | None, bool]:
+        """The lowest address nobody had; else (True) the one released longest ago, after its cooldown."""
+        fresh = next(self._ascending, None)
+        if fresh is not None:
+            self.taken.add(fresh)
+            return fresh, False
         while self._released:
             released, address, endpoint = self._released[0]
             if endpoint in self.slots:  # claimed again itself, or given up already
                 heapq.heappop(self._released)
                 continue
             if self.height - released < COOLDOWN_BLOCKS:
-                return None
+                break
             heapq.heappop(self._released)
             slot = self.parent.slots[endpoint]
             self.slots[endpoint] = replace(slot, address=None, height=self.height, batch="")
-            return address
-        return None
+            return address, True
+        return None, False
 
     def _releases(self) -> list[EndpointId]:
         releases = []
         for endpoint, slot in self.parent.slots.items():
-            if slot.bound and slot.height < self.height and self._closed(endpoint, slot):
+            height = self._closed(endpoint, slot) if slot.bound else None
+            if height is not None and height <= self.height:
                 releases.append(endpoint)
-                self.slots[endpoint] = replace(slot, bound=False, height=self.height, batch="")
+                self.slots[endpoint] = replace(slot, bound=False, height=height, batch="")
         return releases
 
-    def _closed(self, endpoint: EndpointId, slot: Slot) -> bool:
+    def _closed(self, endpoint: EndpointId, slot: Slot) -> int | None:
+        """The lowest height at which a bound slot may be released; None while it may not."""
         record, lease = self.parent.record, self.leases.get(slot.lease)
         given = record.members.get(endpoint.member) == slot.lease.dseq and record.permits(slot.lease.provider)
+        # The cooldown counts from here, so not from long ago, though voters a little behind should see it.
+        lowest = max(slot.height + 1, self.height - _LAG_BLOCKS)
         if not given:
-            return True
-        return lease is not None and self._long_closed(lease)
+            return lowest
+        if lease is None or not self._long_closed(lease):
+            return None
+        return max(lowest, lease.closed_at + self.release_blocks)
 
     def _long_closed(self, lease: Lease) -> bool:
         return lease.closed_at != 0 and lease.closed_at + self.release_blocks <= self.height

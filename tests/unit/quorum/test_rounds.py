@@ -79,3 +79,19 @@ def test_majority_down_says_who_and_gives_nothing(voters: Voters) -> None:
     state = voters.acceptors[1].store.network(voters.chain.record().id)
     assert state is not None
     assert state.version == 1
+
+
+def test_voters_a_little_behind_need_not_read_the_chain(voters: Voters) -> None:
+    for number in (1, 2, 3):
+        allocate(voters, number)
+    chain = voters.chain
+    chain.close(next(lease for lease in chain.leases if lease.dseq == 11))
+    chain.lease(11, 1, oseq=2)
+    behind = chain.view()
+    chain.height += 5
+    for number in (1, 2, 3):
+        voters.views[number] = lambda: behind
+    outcome = allocate(voters, 1, deadline=5)
+    (web,) = [slot for endpoint, slot in outcome.value.slots.items() if endpoint.member == "web"]
+    assert web.lease.oseq == 2
+    assert web.height == web.created
