@@ -9,7 +9,7 @@ LAB = PYTHONPATH=tests/lab build/venv/bin/python -m lab
 .PHONY: help bootstrap lab lab-down test lint docs bench faults requirements
 
 help:
-	@echo 'make lab                  provider hosts, tenants and a chain as containers'
+	@echo 'make lab                  two tenants over three providers: set up, probed, shown'
 	@echo 'make lab-down             remove every trace of them'
 	@echo 'make test [PHASES=...]    all tests (phases: unit integration molecule lab)'
 	@echo 'make lint                 all linters'
@@ -22,7 +22,7 @@ bootstrap:
 	@tests/lab/bootstrap.sh
 
 lab: bootstrap
-	@$(LAB) up $(ARGS)
+	@PYTHONPATH=tests/lab build/venv/bin/python -m scenario $(ARGS)
 
 lab-down:
 	@$(LAB) down $(ARGS)
