@@ -56,8 +56,7 @@ class Limits:
             # A clock that was set back must not lock anybody out for longer than a full bucket takes.
             due = min(max(times.get(what, now), now), now + every * burst)
             wait = due + every - (now + every * burst)
-            if wait <= 0:
-                times[what] = due + every
+            times[what] = due + every if wait <= 0 else due
             return max(wait, 0.0)
 
     def give_back(self, what: str, *, every: float) -> None:

@@ -28,7 +28,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.ids import Leas
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
 
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-INCARNATION = "0" * 32
 
 
 def _polymod(values: list[int]) -> int:
@@ -56,6 +55,11 @@ def ssh_key(label: str) -> str:
     return "ssh-ed25519 " + base64.b64encode(blob).decode()
 
 
+def incarnation(node: NodeId) -> str:
+    """The incarnation of a node's voter."""
+    return hashlib.sha256(f"{node} incarnation".encode()).hexdigest()[:32]
+
+
 def raw_key(label: str) -> str:
     return base64.b64encode(hashlib.sha256(label.encode()).digest()).decode()
 
@@ -72,7 +76,7 @@ def host(node: NodeId, address: str = "198.18.0.1", port: int = 7022, **changes:
         "ssh_host_key": ssh_key(f"{node} host"),
         "ssh_client_key": ssh_key(f"{node} client"),
         "signing_key": raw_key(f"{node} signing"),
-        "incarnation": INCARNATION,
+        "incarnation": incarnation(node),
         "wireguard_address": address,
         "gossip_address": address,
         "gossip_port": 7946,
@@ -98,7 +102,7 @@ def network(
         members={"web": 7},
         providers=None,
         evicted=evicted,
-        founders=tuple(Voter(node, INCARNATION, raw_key(f"{node} signing")) for node in founders),
+        founders=tuple(Voter(node, incarnation(node), raw_key(f"{node} signing")) for node in founders),
         access=access,
     )
     leases = [
