@@ -72,6 +72,9 @@ networks:
       description: Addresses whose connections were forgotten, because they belong to another lease now.
       type: list
       elements: str
+    difference_refused:
+      description: Why nft didn't take the difference, so that the whole table was loaded; usually empty.
+      type: str
 problems:
   description: What couldn't be done, by network id.
   type: dict
@@ -114,6 +117,7 @@ def run(root: Path, *, check_mode: bool) -> dict[str, Any]:
                 "changed": bool(change),
                 "whole": change.scripts.whole,
                 "flows_ended_for": list(change.moved),
+                "difference_refused": change.difference_refused,
             }
             if change:
                 diffs.append(change.as_diff(f"{planned.name} ({namespace(short)}, table inet avpn)"))

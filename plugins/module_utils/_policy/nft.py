@@ -18,7 +18,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Change:
     after: Ruleset
     scripts: Scripts
     moved: tuple[str, ...]  # addresses whose connections are forgotten
+    difference_refused: str = ""  # why nft didn't take the difference, so that the whole was loaded
 
     def __bool__(self) -> bool:
         return bool(self.scripts)
@@ -70,16 +71,27 @@ def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
     state.parent.mkdir(parents=True, exist_ok=True)
     with _lock(state):
         change = plan_ruleset(namespace, desired, state)
-        if change.scripts.whole:
-            _nft(namespace, "-c", "-f", "-", text=change.scripts.rules)
-        for script in (change.scripts.rules, change.scripts.switch):
-            if script:
-                _nft(namespace, "-f", "-", text=script)
+        try:
+            _load(namespace, change.scripts)
+        except Unsupported as error:
+            if change.scripts.whole:
+                raise
+            # Rules that must hold matter more than what is lost by loading them all: counters.
+            change = replace(change, scripts=load(desired), difference_refused=str(error))
+            _load(namespace, change.scripts)
         for address in change.moved:
             forget_flows(namespace, address)
         if change or change.moved or change.before != desired:
             _remember(state, desired, _listing(namespace))
     return change
+
+
+def _load(namespace: str, scripts: Scripts) -> None:
+    if scripts.whole:
+        _nft(namespace, "-c", "-f", "-", text=scripts.rules)
+    for script in (scripts.rules, scripts.switch):
+        if script:
+            _nft(namespace, "-f", "-", text=script)
 
 
 def close(namespace: str) -> None:

@@ -23,7 +23,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import (
     counters,
     plan_ruleset,
 )
-from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Chain, load
+from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Chain, Scripts, load
 
 pytestmark = pytest.mark.root
 
@@ -141,6 +141,18 @@ def test_what_nft_refuses_leaves_the_old_rules(wire: Wire) -> None:
         site.apply(bad)
     assert listing(site) == before
     assert not site.apply(good)
+
+
+def test_a_difference_that_nft_refuses_becomes_a_whole_load(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = wire.sites[0]
+    site.apply(site.compiled(rules(80), wire.endpoints))
+    wrong = Scripts("delete element inet avpn class4 { 203.0.113.1 }\n", "")
+    monkeypatch.setattr(nft, "difference", lambda _old, _new: wrong)
+    change = site.apply(site.compiled(rules(81), wire.endpoints))
+    assert change.scripts.whole
+    assert "No such file" in change.difference_refused
+    monkeypatch.undo()
+    assert not site.apply(site.compiled(rules(81), wire.endpoints))
 
 
 def test_counters_survive_changes(wire: Wire) -> None:
