@@ -130,7 +130,7 @@ def host_json(node: NodeId, **changes: object) -> dict[str, object]:
     document: dict[str, object] = {
         "provider": node.provider,
         "node": node.node,
-        "chain": {"chain_id": "akashnet-2", "endpoints": ["http://198.18.0.9:1317"], "own": True},
+        "chain": {"chain_id": "akashnet-2", "endpoints": ["http://127.0.0.1:9"], "own": True},
         "peer": {"address": "198.18.0.1", "port": 7022},
         "wireguard": {"address": "198.18.0.1", "first_port": 51820, "mtu": 1420},
         "gossip": {"address": "198.18.0.1", "port": 7946},
