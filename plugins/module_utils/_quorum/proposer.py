@@ -40,7 +40,7 @@ from .value import Value
 Build = Callable[[Value], "Change | None"]
 
 HOLD = 3_000  # milliseconds
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.3  # seconds, before jitter
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class Proposer:
         self._voters: tuple[Voter, ...] = record.founders
         self._fanout = Fanout(transport, [voter.node for voter in self._voters])
         self._round_trips = 0
+        self._pause = _FIRST_PAUSE
         self._counter = 0
         self._shown: Promise | None = None
         self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
@@ -158,6 +159,7 @@ class Proposer:
         if self._known is None:
             self.fetch(max(0.1, min(10.0, self._deadline)))
         changed = False
+        self._pause, losses = _FIRST_PAUSE, 0
         while True:
             known = self._known
             if known is None:
@@ -178,14 +180,19 @@ class Proposer:
                 what = "others were faster until the deadline; nothing more could be agreed"
                 raise NoMajority(what, where=self._record.name, remedy="Run again")
             child = apply_change(known.value, known.certificate.hash, change)
-            changed = self._decide(known, change, child, deadline) or changed
+            if self._decide(known, change, child, deadline):
+                changed, losses = True, 0
+                continue
+            # Once is chance; when many want something, whoever keeps asking at once only keeps all from getting it.
+            losses += 1
+            if losses > 1:
+                self._sleep(random.uniform(0.0, 2 * self._pause), deadline)
 
     def _decide(self, parent: Certified | None, change: Change, child: Value, deadline: float) -> bool:
         """Try to get ``child`` certified. False: some other value was, or is newer; build again upon that."""
         instance = Instance.of(child)
         wanted = hash_ = codec.value_hash(child)
         maybe_accepted = False
-        pause = _FIRST_PAUSE
         self._counter, self._shown = 0, None
         while True:
             ballot = Ballot(self._counter + 1, self._node, self._run, hash_)
@@ -213,12 +220,18 @@ class Proposer:
                 # Whoever promised need not hold for us while we wait for others.
                 self._fanout.tell(self._prepare_request(instance, ballot, parent, 0), nodes=list(attempt.promises))
             self._refuse_hopeless(attempt)
-            left = deadline - time.monotonic()
-            sleep = min(max(pause, min(attempt.wait / 1000, 4 * pause)) * random.uniform(0.5, 1.5) * self._pauses, left)
-            if sleep <= 0:
+            wait = max(self._pause, min(attempt.wait / 1000, 4 * self._pause)) * random.uniform(0.5, 1.5)
+            if not self._sleep(wait, deadline):
                 raise self._no_majority(attempt, len(attempt.promises) + len(attempt.acceptances), maybe_accepted)
-            time.sleep(sleep)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _sleep(self, seconds: float, deadline: float) -> bool:
+        """Wait, longer from time to time; False if the deadline has passed."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(seconds * self._pauses, left))
+        self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
+        return True
 
     def _is_known(self, hash_: str) -> bool:
         """Whether the newest is exactly this: somebody else has finished our round."""
@@ -368,19 +381,17 @@ class Proposer:
 
 def verified_update(update: Update, known: Certified | None, record: NetworkRecord) -> Certified:
     """The certified value an update leads to, checked from the founders on chain. BadProof or InvalidInput if not."""
-    value = update.value
+    value, hash_ = update.value, None
     if value is None:
-        if known is None:
-            value, hash_ = None, ""
-        else:
+        if known is not None:
             value, hash_ = known.value, known.certificate.hash
         for change in update.changes:
-            value = apply_change(value, hash_, change_from_json(change, "changes", record.owner))
+            value = apply_change(value, hash_ or "", change_from_json(change, "changes", record.owner))
             hash_ = codec.value_hash(value)
     if value is None or value.generation != record.generation:
         raise BadProof("is not of this generation", where="update")
     certified = Certified(update.certificate, value)
-    certified.verify(record.founders, record.id)
+    certified.verify(record.founders, record.id, hash_=hash_)
     return certified
 
 
