@@ -146,106 +146,15 @@ notes:
   returned: success
 """
 
-import time
-from pathlib import Path
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.akash.avpn.plugins.module_utils._chain.account import load_account
-from ansible_collections.akash.avpn.plugins.module_utils._chain.addresses import check_peer_address
 from ansible_collections.akash.avpn.plugins.module_utils._chain.arguments import (
     ACCOUNT_ARGUMENTS,
     ACCOUNT_SECRETS,
     CHAIN_ARGUMENTS,
-    sources_of,
 )
-from ansible_collections.akash.avpn.plugins.module_utils._chain.model import HostRecord
-from ansible_collections.akash.avpn.plugins.module_utils._chain.reading import read_view
-from ansible_collections.akash.avpn.plugins.module_utils._common import canonical, fields
-from ansible_collections.akash.avpn.plugins.module_utils._common.errors import (
-    AvpnError,
-    InvalidInput,
-    Unavailable,
-)
-from ansible_collections.akash.avpn.plugins.module_utils._common.ids import network_id
-from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, envelope, publish
-from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
-from ansible_collections.akash.avpn.plugins.module_utils._peer.client import PeerClient
-
-_PAUSE = 1.0  # seconds between attempts
-
-
-def document_of(params: dict[str, Any]) -> dict[str, Any]:
-    """The manifest's content, from the option or the file, as plain JSON."""
-    if params["src"] is None:
-        document = params["content"]
-    else:
-        try:
-            document = content.load_yaml(Path(params["src"]).read_bytes(), where=params["src"])
-        except OSError as error:
-            raise InvalidInput(f"can't be read: {error.strerror}", where=f"src {params['src']}") from error
-    content.check(document)
-    # Ansible's own string types stay behind: what is signed is what the canonical bytes say.
-    return canonical.loads(canonical.dumps(document), where="manifest", limit=content.MAX_BYTES)
-
-
-def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    account = (
-        load_account(**{key: params[key] for key in ACCOUNT_SECRETS}) if any(map(params.get, ACCOUNT_SECRETS)) else None
-    )
-    if account is None and not (check_mode and params["owner"]):
-        raise InvalidInput("must be named by mnemonic_file or private_key_file to sign", where="account")
-    if account is not None and params["owner"] not in (None, account.address):
-        raise InvalidInput(f"is not the account of the key, which is {account.address}", where="owner")
-    owner = account.address if account is not None else fields.account(params["owner"], "owner")
-    network = network_id(owner, fields.name(params["name"], "name"))
-    document = document_of(params)
-    with sources_of(params) as sources:
-        view = read_view(sources, provider=None, owners=[owner])
-    if network not in view.networks:
-        raise InvalidInput(view.problems.get(network, f"{owner} has no such network on chain"), where="name")
-    record = view.networks[network].record
-    check_content(document, record)
-    nodes = publish.nodes_of(view.networks[network], view.hosts, params["provider"])
-
-    def check_address(host: HostRecord) -> None:
-        check_peer_address(host.ssh_address, allowed_ranges=params["peer_ranges"], where=str(host.id))
-
-    def attempt() -> dict[str, Any]:
-        client = PeerClient(owner, view.hosts, Path(params["key_file"]), check_address=check_address)
-        try:
-            # The newest version may be at any of them, whoever it is handed to.
-            running = publish.observe(
-                client, publish.nodes_of(view.networks[network], view.hosts, None), network, owner
-            )
-            floor = record.manifest.version if record.manifest is not None else 0
-            planned = publish.plan(document, params["version"], running, floor)
-            notes = [f"{node} didn't answer: {why}" for node, why in sorted(running.silent.items())]
-            result = {
-                "changed": planned.change,
-                "network": network,
-                "version": planned.version,
-                "sha256": planned.sha256,
-                "notes": notes,
-                "diff": planned.diff(running),
-            }
-            if planned.change and not check_mode and account is not None:
-                signed = envelope.sign(network, planned.version, document, account.private_key)
-                result["provider"] = str(publish.hand_in(client, nodes, signed, notes.append))
-            return result
-        finally:
-            client.close()
-
-    deadline = time.monotonic() + params["wait"]
-    while True:
-        try:
-            return attempt()
-        except Unavailable:
-            # Providers hear of a new network, or of a new key of the tenant, with their next look at the chain.
-            if time.monotonic() + _PAUSE > deadline:
-                raise
-            time.sleep(_PAUSE)
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.manifest_module import run
 
 
 def main() -> None:

@@ -120,6 +120,8 @@ class Wire:
         run("ip", "netns", "add", full)
         self._namespaces.append(full)
         run("ip", "-n", full, "link", "set", "lo", "up")
+        # Addresses, link-local ones too, are there at once.
+        _sysctl(full, "net/ipv6/conf/default/accept_dad", "0")
         return full
 
     def close(self) -> None:
