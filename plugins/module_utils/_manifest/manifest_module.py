@@ -36,7 +36,9 @@ def document_of(params: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidInput(f"can't be read: {error.strerror}", where=f"src {params['src']}") from error
     content.check(document)
     # Ansible's own string types stay behind: what is signed is what the canonical bytes say.
-    return canonical.loads(canonical.dumps(document), where="manifest", limit=content.MAX_BYTES)
+    plain = canonical.loads(canonical.dumps(document), where="manifest", limit=content.MAX_BYTES)
+    assert isinstance(plain, dict)  # by content.check
+    return dict(plain)
 
 
 def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
