@@ -177,7 +177,8 @@ def test_workloads_keep_their_addresses_and_are_made_anew_after_a_boot(lab: Lab,
     lab.kill("provider1")
     lab.start("provider1")
     assert lab.execute("provider1", show).stdout.split()[3] == before.split()[3]
-    assert lab.workloads("provider1") == [f"{POD}-x"]
+    assert f"{POD}-x" in lab.workloads("provider1")
+    assert POD not in lab.workloads("provider1")
     assert lab.execute("provider1", ["test", "-e", f"/run/netns/{pod}"], check=False).returncode != 0
     lab.remove_workloads("provider1", f"{POD}-x")
 

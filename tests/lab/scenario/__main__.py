@@ -19,7 +19,6 @@ def main() -> int:
 
     collection.copy()
     sys.path.insert(0, str(root / "build" / "collections"))
-    from scenario.cast import TENANTS
     from scenario.matrix import render, summary
     from scenario.story import Story
 
@@ -33,18 +32,7 @@ def main() -> int:
         lab.up(say=say)
         say(f"lab {lab.name} is up: {', '.join(lab.hosts)}")
         story = Story(lab, say)
-        story.set_up_providers()
-        say("each provider's team has run akash.avpn.site on its own host and published it on chain")
-        for tenant in TENANTS:
-            story.deploy(tenant)
-            members = ", ".join(f"{member.name} at {member.provider}" for member in tenant.members)
-            say(f"{tenant.host} has leased {members}")
-        for tenant in TENANTS:
-            story.publish(tenant)
-            say(f"{tenant.host} has put network {tenant.network} on chain and handed its manifest to {tenant.hand_in}")
-        for tenant in TENANTS:
-            waited = story.wait_applied(tenant)
-            say(f"{tenant.network}: every host has reconciled by itself ({waited:.1f} s more)")
+        story.play()
         paths = story.probe()
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)

@@ -4,7 +4,8 @@
 """Runs on a provider host, fed on standard input: listens and probes inside workload namespaces.
 
 Plain Python of the host, no package. ``serve`` answers on TCP ports inside every given namespace with the
-name of the endpoint, so that a prober knows whom it reached; ``probe`` tries paths and prints what it saw.
+name of the endpoint, so that a prober knows whom it reached; ``probe`` tries paths and prints what it saw;
+``hold`` keeps one connection going.
 """
 
 from __future__ import annotations
@@ -44,22 +45,73 @@ def serve(order: dict[str, Any]) -> None:
 
 
 def answer(identity: bytes, ports: list[int]) -> None:
-    """Say the identity to whoever connects, over IPv4 and IPv6."""
+    """Say the identity to whoever connects, over IPv4 and IPv6, and then every line that comes back to it."""
     selector = selectors.DefaultSelector()
+    listeners = set()
     for port in ports:
         listener = socket.create_server(("::", port), family=socket.AF_INET6, backlog=128, dualstack_ipv6=True)
+        listeners.add(listener)
         selector.register(listener, selectors.EVENT_READ)
-    for standard in (0, 1, 2):
-        os.dup2(os.open(os.devnull, os.O_RDWR), standard)
+    detach()
     while True:
         for key, _ in selector.select():
+            given: Any = key.fileobj
             try:
-                connection, _ = key.fileobj.accept()  # type: ignore[union-attr]
-                with connection:
+                if given in listeners:
+                    connection, _ = given.accept()
                     connection.settimeout(2)
                     connection.sendall(identity)
+                    selector.register(connection, selectors.EVENT_READ)
+                    continue
+                data = given.recv(4096)
+                if data:
+                    given.sendall(data)
+                    continue
             except OSError:
-                continue
+                if given in listeners:
+                    continue
+            selector.unregister(given)
+            given.close()
+
+
+def hold(order: dict[str, Any]) -> None:
+    """``{"namespace", "address", "port", "identity", "book"}``: keep one connection, count its echoes in a file."""
+    if os.fork() != 0:
+        return
+    os.setsid()
+    enter(order["namespace"])
+    detach()
+    echoed, ended = 0, None
+    try:
+        with socket.create_connection((order["address"], order["port"]), timeout=60) as connection:
+            stream = connection.makefile("rwb")
+            if stream.readline() != order["identity"].encode() + b"\n":
+                raise OSError("somebody else answered")
+            while not os.path.exists(order["book"] + ".stop"):
+                stream.write(b"%d\n" % echoed)
+                stream.flush()
+                if stream.readline() != b"%d\n" % echoed:
+                    raise OSError("the other side ended it")
+                echoed += 1
+                note(order["book"], {"echoed": echoed, "ended": None})
+                time.sleep(0.2)
+            ended = "as asked"
+    except OSError as error:
+        ended = f"{type(error).__name__}: {error}"
+    note(order["book"], {"echoed": echoed, "ended": ended})
+
+
+def note(path: str, state: dict[str, Any]) -> None:
+    """Replace a small JSON file whole."""
+    with open(f"{path}.new", "w") as file:
+        json.dump(state, file)
+    os.replace(f"{path}.new", path)
+
+
+def detach() -> None:
+    """Let go of the terminal's or the caller's streams."""
+    for standard in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), standard)
 
 
 def probe(order: dict[str, Any]) -> list[dict[str, Any]]:
@@ -167,5 +219,7 @@ if __name__ == "__main__":
     given = json.load(sys.stdin)
     if sys.argv[1] == "serve":
         serve(given)
+    elif sys.argv[1] == "hold":
+        hold(given)
     else:
         json.dump(probe(given), sys.stdout)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -38,14 +39,48 @@ class ChainOperator:
         """A lease of its group 1 at a provider; returns ``owner/dseq/gseq/oseq/provider``."""
         return _written(self.act("lease_create", owner=owner, dseq=dseq, provider=provider))
 
+    def close_lease(self, owner: str, dseq: int) -> None:
+        self.act("lease_close", owner=owner, dseq=dseq)
+
+    def replace(self, owner: str, dseq: int) -> int:
+        """Close a deployment and make the same again with leases at the same providers; returns the new number."""
+        made = self.act("deployment_replace", owner=owner, dseq=dseq)
+        return int(made["deployment"]["id"]["dseq"])
+
     def leases(self, owner: str) -> list[str]:
         """The active leases of an account, asked of the chain as anybody would."""
         query = f"leases/list?filters.owner={owner}&filters.state=active"
-        with urllib.request.urlopen(f"{self._url}/akash/market/v1beta5/{query}", timeout=10) as answer:
-            return [_written(entry) for entry in json.load(answer)["leases"]]
+        return [_written(entry) for entry in self._ask(f"/akash/market/v1beta5/{query}")["leases"]]
+
+    def deployments(self, owner: str) -> set[int]:
+        """The numbers of an account's active deployments."""
+        query = f"deployments/list?filters.owner={owner}&filters.state=active"
+        listed = self._ask(f"/akash/deployment/v1beta4/{query}")["deployments"]
+        return {int(entry["deployment"]["id"]["dseq"]) for entry in listed}
+
+    def record(self, owner: str, network: str) -> dict[str, Any] | None:
+        """A network's record as it stands on chain."""
+        try:
+            entries = self._ask(f"/akash/audit/v1/audit/attributes/{owner}/{owner}")["providers"]
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 404:
+                    return None
+            raise
+        values = {pair["key"]: pair["value"] for entry in entries for pair in entry["attributes"]}
+        text = values.get(f"avpn/network/{network}")
+        return None if text is None else dict(json.loads(text))
+
+    def advance(self, blocks: int) -> None:
+        """Make blocks at once, where something waits for heights."""
+        self.act("advance", blocks=blocks)
 
     def height(self) -> int:
         return int(self.act("status")["height"])
+
+    def _ask(self, route: str) -> Any:
+        with urllib.request.urlopen(f"{self._url}{route}", timeout=10) as answer:
+            return json.load(answer)
 
 
 def _written(entry: Any) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .cast import KINDS
@@ -79,9 +79,9 @@ def summary(paths: Iterable[Path]) -> tuple[int, int]:
     return len(listed), sum(path.as_predicted for path in listed)
 
 
-def _table(paths: Sequence[Path], told: "object") -> str:
+def _table(paths: Sequence[Path], told: Callable[[Path], bool]) -> str:
     names = list(dict.fromkeys(path.source for path in paths))
-    cells = {(path.source, path.target, path.kind, path.family): told(path) for path in paths}  # type: ignore[operator]
+    cells = {(path.source, path.target, path.kind, path.family): told(path) for path in paths}
 
     def cell(source: str, target: str) -> str:
         if source == target:
@@ -92,4 +92,6 @@ def _table(paths: Sequence[Path], told: "object") -> str:
 
     rows = [["", *names]] + [[source, *(cell(source, target) for target in names)] for source in names]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -28,9 +28,7 @@ def listen(lab: Lab, places: Sequence[Place]) -> None:
     for host, own in _by_host(places).items():
         running = lab.execute(host, ["sh", "-c", "cat /run/lab-listeners 2>/dev/null || true"]).stdout.split()
         # A namespace made anew has a new inode, and needs a new listener.
-        marks = {
-            place: f"{place.namespace}:{_inode(lab, host, place.namespace)}:{place.identity}" for place in own
-        }
+        marks = {place: f"{place.namespace}:{_inode(lab, host, place.namespace)}:{place.identity}" for place in own}
         new = [place for place in own if marks[place] not in running]
         if new:
             order = {
