@@ -91,6 +91,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.inputs import load_inputs, make_host, make_plan
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.names import namespace
+from ansible_collections.akash.avpn.plugins.module_utils._overlay.state import enforced
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import Change, apply_ruleset, plan_ruleset
 
@@ -110,6 +111,8 @@ def run(root: Path, *, check_mode: bool) -> dict[str, Any]:
             except AvpnError as error:
                 problems[network] = str(error)
                 continue
+            if not check_mode:
+                enforced(host.paths, network, planned.manifest)
             networks[network] = {
                 "namespace": namespace(short),
                 "manifest": planned.manifest,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .._common import canonical, fields
+from .._common.errors import InvalidInput
 from .._common.ids import EndpointId, LeaseId, NodeId
 from .._peer import files
 from .._quorum.value import MAX_SLOTS
@@ -75,13 +76,17 @@ def load_all(paths: StatePaths) -> dict[str, Applied]:
 def save(
     paths: StatePaths, plan: NetworkPlan, attached: Mapping[EndpointId, bool], told: Mapping[str, str], now: int
 ) -> None:
-    """Remember what was applied. ``attached``: endpoints of this host, and whether their workload is there."""
+    """Remember what was applied. ``attached``: endpoints of this host, and whether their workload is there.
+
+    Which manifest is enforced stays what ``enforced`` said last: its rules are loaded after this.
+    """
     paths.applied.mkdir(parents=True, exist_ok=True, mode=0o755)
+    before = _shown(paths, plan.network)
     shown: dict[str, Any] = {
         "network": plan.network,
         "name": plan.name,
         "ledger": list(plan.ledger),
-        "manifest": plan.manifest,
+        "manifest": before["manifest"] if before else None,
         "mtu": plan.tunnel.mtu,
         "peers": len(plan.tunnel.peers),
         "endpoints": {
@@ -95,7 +100,7 @@ def save(
         "notes": list(plan.notes),
         "time": now,
     }
-    files.write(paths.applied / f"{plan.network}.json", canonical.dumps(shown) + b"\n", durable=False)
+    _show(paths, shown)
     kept: dict[str, Any] = {
         "live": [[str(slot.endpoint), str(slot.lease), str(slot.host), str(slot.ipv4)] for slot in plan.live],
         "told": dict(told),
@@ -106,11 +111,32 @@ def save(
         files.write(path, data)
 
 
+def enforced(paths: StatePaths, network: str, manifest: int | None) -> None:
+    """Remember whose rules the kernel holds now: the manifest's version, None: there is none and all is closed."""
+    shown = _shown(paths, network)
+    if shown is not None and shown["manifest"] != manifest:
+        _show(paths, {**shown, "manifest": manifest})
+
+
 def forget(paths: StatePaths, network: str) -> None:
     """Remove what ``save`` wrote."""
     for path in (paths.applied / f"{network}.json", _live_path(paths, network)):
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
+
+
+def _shown(paths: StatePaths, network: str) -> dict[str, Any] | None:
+    """What ``save`` wrote for people; None if there is nothing of that form."""
+    path = paths.applied / f"{network}.json"
+    try:
+        document = canonical.loads(path.read_bytes(), where=str(path), limit=_LIMIT)
+    except (FileNotFoundError, InvalidInput):
+        return None
+    return document if isinstance(document, dict) and "manifest" in document else None
+
+
+def _show(paths: StatePaths, shown: Mapping[str, Any]) -> None:
+    files.write(paths.applied / f"{shown['network']}.json", canonical.dumps(dict(shown)) + b"\n", durable=False)
 
 
 def _live_path(paths: StatePaths, network: str) -> Path:

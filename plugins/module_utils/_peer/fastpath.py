@@ -82,6 +82,7 @@ def apply(paths: Paths) -> list[str]:
 def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
     """Load each network's compiled rules; problems by network id."""
     from .._overlay.names import namespace
+    from .._overlay.state import enforced
     from .._policy.nft import apply_ruleset
 
     registry, problems = host.registry.read(), {}
@@ -90,6 +91,7 @@ def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
         try:
             if apply_ruleset(namespace(short), planned.firewall, host.run_directory(short) / "firewall.json"):
                 print(f"avpn-fastpath: {short}: firewall of manifest {planned.manifest}", file=sys.stderr)
+            enforced(host.paths, network, planned.manifest)
         except AvpnError as error:
             problems[network] = str(error)
     return problems

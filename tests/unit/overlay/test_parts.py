@@ -253,3 +253,21 @@ def test_applied_state_comes_back(tmp_path: Path) -> None:
     assert found.ranges == (plan.ipv4, plan.ipv6)
     state.forget(paths, plan.network)
     assert list(paths.applied.iterdir()) == []
+
+
+def test_a_manifest_counts_as_enforced_once_its_rules_are_loaded(tmp_path: Path) -> None:
+    paths, plan = Paths(tmp_path), _plan()
+
+    def shown() -> object:
+        return json.loads((paths.applied / f"{plan.network}.json").read_bytes())["manifest"]
+
+    state.enforced(paths, plan.network, 3)  # nothing applied yet: nothing to say it of
+    state.save(paths, plan, {}, {}, 1000)
+    assert shown() is None
+    state.enforced(paths, plan.network, 3)
+    assert shown() == 3
+    state.save(paths, plan, {}, {}, 1001)
+    assert shown() == 3
+    (paths.applied / f"{plan.network}.json").write_text("[")
+    state.save(paths, plan, {}, {}, 1002)
+    assert shown() is None
