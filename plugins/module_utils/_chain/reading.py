@@ -136,7 +136,7 @@ class _Reading:
                 except InvalidInput as error:
                     bad += 1
                     if bad <= _MAX_BAD or network in self.keep:
-                        self._keep_previous(network, owner, name, f"invalid:{error.where}"[:64], str(error))
+                        self._keep_previous(network, owner, name, error)
                     continue
                 if network in self.keep or owner in self.owners or self._concerns(record, leased):
                     self._see(network, owner, name, record_digest(record))
@@ -154,10 +154,10 @@ class _Reading:
         voters = {voter.node.provider for voter in record.founders} | {node.provider for node in record.witnesses}
         return self.provider in voters
 
-    def _keep_previous(self, network: str, owner: str, name: str, digest: str, problem: str) -> None:
-        self.problems[network] = problem[:1000] if problem.isprintable() else fields.printable(problem)
+    def _keep_previous(self, network: str, owner: str, name: str, error: InvalidInput) -> None:
+        self.problems[network] = _told(error)
         if network in self.keep or network in self.previous.networks:
-            self._see(network, owner, name, digest)
+            self._see(network, owner, name, _plain(f"invalid:{error.where}", 64))
             self._hold(network)
 
     def _hold(self, network: str) -> None:
@@ -238,7 +238,7 @@ class _Reading:
             host = parse_host_record(provider, node, text)
         except InvalidInput as error:
             shown = fields.printable(node)
-            self.problems[f"{provider}/{shown}"] = str(error)[:1000]
+            self.problems[f"{provider}/{shown}"] = _told(error)
             before = self.previous.hosts.get(NodeId(provider, node))
             if before is not None:
                 self.hosts[before.id] = before
@@ -247,6 +247,15 @@ class _Reading:
 
     def _all(self, job: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return list(self.pool.map(job, items))
+
+
+def _told(error: InvalidInput) -> str:
+    return _plain(str(error), 1000)
+
+
+def _plain(text: str, most: int) -> str:
+    """What a stranger's mistake is called, fit for the view's file: a view that can't be loaded stops everything."""
+    return (text if text.isprintable() else ascii(text)[1:-1])[:most]
 
 
 def _parsed(owner: str, name: str, text: RecordText) -> NetworkRecord:

@@ -36,7 +36,7 @@ def obj(value: Any, where: str, *, required: set[str], optional: set[str] = froz
     if not isinstance(value, dict):
         raise InvalidInput(f"must be an object, not {kind(value)}", where=where)
     for key in sorted(value.keys() - required - optional, key=str):
-        raise InvalidInput("is not a known field", where=_join(where, str(key)[:40]))
+        raise InvalidInput("is not a known field", where=_join(where, printable(key)))
     for key in sorted(required - value.keys()):
         raise InvalidInput("is missing", where=_join(where, key))
     return value

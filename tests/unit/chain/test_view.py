@@ -337,3 +337,23 @@ def test_file_carrier(world: World, tmp_path: pathlib.Path) -> None:
     fresh = FileCarrier(str(tmp_path / "new.json"))
     fresh.write(world.tenant.address, {"prod": record}, chain_id="x")
     assert fresh.view().networks[prod(world)].record == record
+
+
+# What a stranger may put where a field's name belongs: it ends up in reports, and the reports in the view's file.
+_NASTY = ["line\nfeed", "bell\x07", "\u2028", "\x00", "nb\xa0sp", "e\u0301\u200f", "x" * 5000]
+
+
+@pytest.mark.parametrize("name", _NASTY)
+def test_a_view_with_nonsense_in_it_can_be_read_again(world: World, tmp_path: pathlib.Path, name: str) -> None:
+    """A view that could be saved and not loaded would stop everything on the host, for all its tenants."""
+    web, path = world.lease(0), tmp_path / "view.json"
+    world.write("prod", members={"web": web})
+    with world.sources() as sources:
+        good = read_view(sources, provider=world.providers[0])
+        world.write_text("prod", json.dumps({"v": 1, "cidr": "100.64.0.0/22", name: 1}))
+        world.write_text("more", json.dumps({"v": 1, "cidr": "100.64.0.0/22", "members": {"a": 1, name: 2}}))
+        world.set_host(0, world.providers[0], **{name: 1})
+        bad = read_view(sources, provider=world.providers[0], previous=good)
+    assert prod(world) in bad.problems and f"{world.providers[0]}/node1" in bad.problems
+    save_view(path, bad)
+    assert load_view(path) == bad
