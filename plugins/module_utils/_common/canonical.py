@@ -20,6 +20,7 @@ Json = Union[None, bool, int, str, "list[Json]", "dict[str, Json]"]
 
 _MAX_INTEGER = 2**63 - 1
 _MAX_DEPTH = 32
+_MANY, _BYTES_PER_VALUE = 4096, 12  # a ledger has more than 20 bytes per value
 
 
 def dumps(document: Json) -> bytes:
@@ -32,15 +33,20 @@ def digest(document: Json) -> str:
     return hashlib.sha256(dumps(document)).hexdigest()
 
 
-def loads(text: str | bytes, *, where: str, limit: int) -> Json:
+def loads(text: str | bytes, *, where: str, limit: int, sparse: bool = False) -> Json:
     """Parse JSON of at most ``limit`` bytes, refusing whatever has no canonical form.
 
     Raises InvalidInput naming ``where``: not JSON, not UTF-8, too long, too deep,
     a duplicate key, a float, NaN, an integer outside 64 bits, a lone surrogate.
+    ``sparse``: also what has more values than honest documents of its length. Parsed, ``[[],[],…`` takes
+    twenty times its bytes of memory, so a peer could exhaust a host with a message of permitted length.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > limit:
         raise InvalidInput(f"is {len(data)} bytes long, at most {limit} are allowed", where=where)
+    # Every value but the first follows a comma or an opening bracket; those inside texts are counted as well.
+    if sparse and data.count(b",") + data.count(b"[") + data.count(b"{") > _MANY + len(data) // _BYTES_PER_VALUE:
+        raise InvalidInput(f"holds too many values for its {len(data)} bytes", where=where)
 
     def refuse(kind: str) -> Any:
         raise InvalidInput(f"holds {kind}, which has no canonical form", where=where)

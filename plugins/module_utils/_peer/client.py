@@ -80,7 +80,7 @@ class PeerClient:
         if len(line) > messages.MAX_REQUEST:
             raise InvalidInput(f"a request of {len(line)} bytes is too long for the peer channel", where=str(node))
         with peer.lock:
-            received = self._exchange(node, peer, line, seconds)
+            received = self._exchange(node, peer, line, seconds, messages.OPERATIONS[request["op"]].answer_bytes)
         with self._lock:
             self.counters.requests += 1
             self.counters.sent += len(line)
@@ -129,11 +129,11 @@ class PeerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange(self, node: NodeId, peer: _Peer, line: bytes, seconds: float) -> bytes:
+    def _exchange(self, node: NodeId, peer: _Peer, line: bytes, seconds: float, most: int) -> bytes:
         """One request and answer on the kept connection, or on a new one if the kept one has gone stale."""
         if peer.connection is not None:
             try:
-                return peer.connection.exchange(line, seconds)
+                return peer.connection.exchange(line, seconds, most)
             except EOFError:
                 # The peer closes idle connections; every request may be repeated, so once more.
                 peer.connection.close()
@@ -144,7 +144,7 @@ class PeerClient:
                 raise
         connection = self._connect(node)
         try:
-            answer = connection.exchange(line, seconds)
+            answer = connection.exchange(line, seconds, most)
         except EOFError as error:
             connection.close()
             raise Unavailable("closed the connection without an answer", where=str(node)) from error

@@ -36,8 +36,11 @@ _CHUNK = 1 << 16
 class Connection(Protocol):
     """One request, one answer, as lines."""
 
-    def exchange(self, line: bytes, seconds: float) -> bytes:
-        """Send a line, return the answer's line without its end. EOFError: closed; Unavailable: too slow."""
+    def exchange(self, line: bytes, seconds: float, most: int = MAX_ANSWER) -> bytes:
+        """Send a line, return the answer's line of at most ``most`` bytes without its end.
+
+        EOFError: closed; Unavailable: too slow; InvalidInput: too long.
+        """
 
     def close(self) -> None:
         """Close it; may be called again."""
@@ -103,13 +106,13 @@ class SshConnection:
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise Unavailable(f"the SSH connection failed: {_reason(error)}", where=self._where) from error
 
-    def exchange(self, line: bytes, seconds: float) -> bytes:
+    def exchange(self, line: bytes, seconds: float, most: int = MAX_ANSWER) -> bytes:
         deadline = time.monotonic() + seconds
         try:
             with self._bound(seconds, "the request"):
                 self._channel.settimeout(seconds)
                 self._channel.sendall(line)
-            return _read_line(self._buffer, self._receive, deadline, self._where)
+            return _read_line(self._buffer, self._receive, deadline, self._where, most)
         except EOFError:
             raise
         except OSError as error:  # socket.timeout is one; so is a closed channel
@@ -162,14 +165,14 @@ class LocalConnection:
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)
 
-    def exchange(self, line: bytes, seconds: float) -> bytes:
+    def exchange(self, line: bytes, seconds: float, most: int = MAX_ANSWER) -> bytes:
         deadline = time.monotonic() + seconds
         rest = memoryview(line)
         try:
             while rest:
                 self._wait(self._in, selectors.EVENT_WRITE, deadline - time.monotonic())
                 rest = rest[os.write(self._in, rest[:_CHUNK]) :]
-            return _read_line(self._buffer, self._receive, deadline, self._where)
+            return _read_line(self._buffer, self._receive, deadline, self._where, most)
         except BrokenPipeError as error:
             raise EOFError from error
         except TimeoutError as error:
@@ -195,7 +198,7 @@ class LocalConnection:
                     stream.close()
 
 
-def _read_line(buffer: bytearray, receive: Callable[[float], bytes], deadline: float, where: str) -> bytes:
+def _read_line(buffer: bytearray, receive: Callable[[float], bytes], deadline: float, where: str, most: int) -> bytes:
     """Take one line out of ``buffer``, receiving more as needed; bounded in size and time."""
     searched = 0
     while True:
@@ -205,8 +208,8 @@ def _read_line(buffer: bytearray, receive: Callable[[float], bytes], deadline: f
             del buffer[: end + 1]
             return line
         searched = len(buffer)
-        if searched > MAX_ANSWER:
-            raise InvalidInput(f"is longer than {MAX_ANSWER} bytes", where=f"answer of {where}")
+        if searched > most:
+            raise InvalidInput(f"is longer than {most} bytes", where=f"answer of {where}")
         left = deadline - time.monotonic()
         if left <= 0:
             raise Unavailable("didn't answer in time", where=where)

@@ -19,6 +19,7 @@ from .identities import Role, parse_network, parse_role
 
 MAX_REQUEST = 8 << 20  # bytes
 MAX_ANSWER = 32 << 20  # bytes: a full ledger with its certificate fits
+_SHORT_ANSWER = 4 << 20  # bytes: of operations that carry no ledger
 
 TENANT = frozenset({"tenant"})
 PROVIDER = frozenset({"provider"})
@@ -32,6 +33,11 @@ class Operation:
     who: frozenset[str]
     about_network: bool = True
     required: frozenset[str] | None = frozenset()
+
+    @property
+    def answer_bytes(self) -> int:
+        """How long an answer the caller takes."""
+        return MAX_ANSWER if self.required is None else _SHORT_ANSWER
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -62,7 +68,7 @@ class Request:
 
 def parse_request(line: bytes) -> Request:
     """A request from its line. Raises InvalidInput naming the field."""
-    document = canonical.loads(line, where="request", limit=MAX_REQUEST)
+    document = canonical.loads(line, where="request", limit=MAX_REQUEST, sparse=True)
     if not isinstance(document, dict):
         raise InvalidInput(f"must be an object, not {fields.kind(document)}", where="request")
     name = document.get("op")
@@ -107,7 +113,7 @@ def error_answer(error: AvpnError) -> bytes:
 def parse_answer(line: bytes, where: str) -> Any:
     """The ``ok`` part of an answer; an error of the peer is raised as the AvpnError it names, ``where`` in front."""
     document = fields.obj(
-        canonical.loads(line, where=f"answer of {where}", limit=MAX_ANSWER),
+        canonical.loads(line, where=f"answer of {where}", limit=MAX_ANSWER, sparse=True),
         f"answer of {where}",
         required=set(),
         optional={"ok", "error"},
