@@ -13,7 +13,7 @@ help:
 	@echo 'make lab-down             remove every trace of them'
 	@echo 'make test [PHASES=...]    all tests (phases: unit integration molecule lab)'
 	@echo 'make lint                 all linters'
-	@echo 'make docs                 the reference pages, in build/docs'
+	@echo 'make docs                 the reference pages: build/docs/html/index.html'
 	@echo 'make bench PART=...       one benchmark'
 	@echo 'make faults SEED=...      the fault tests, from a seed'
 	@echo 'make requirements         the hash-locked requirements anew (UPGRADE=1: newest versions)'
@@ -34,7 +34,7 @@ lint: bootstrap
 	@tests/lab/lint.sh
 
 docs: bootstrap
-	@tests/lab/docs.sh
+	@docs/docsite/build.sh
 
 bench: bootstrap
 	@tests/lab/part.sh bench '$(PART)' $(ARGS)

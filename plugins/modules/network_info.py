@@ -16,6 +16,7 @@ description:
   - Everything is read at one block. Texts of tenants and providers are checked strictly; what is refused is listed
     under RV(problems) and is no part of RV(networks).
 extends_documentation_fragment:
+  - akash.avpn.attributes
   - akash.avpn.attributes.info
   - akash.avpn.chain
 author:
@@ -44,7 +45,7 @@ options:
 EXAMPLES = r"""
 - name: Which providers take part in my networks?
   akash.avpn.network_info:
-    owners: [akash1qqzyumdlsxwq8g3xjq3jkkkcy0v54xj6xm3n5t]
+    owners: [akash1eq5y48kg0txyuhjdnsl3cj9d40j0uawf6nku6m]
     endpoints: [https://rpc.akt.dev/rest, https://akash-api.polkachu.com]
   register: mine
 

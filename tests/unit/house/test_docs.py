@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import NetworkRecord
 from ansible_collections.akash.avpn.plugins.module_utils._chain.network_change import Wish, planned_record
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
