@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import paramiko
 
 _AUTH_SECONDS = 10.0
+_PHASES = 3  # times the bound of connecting, for all that comes after it together
 _CHUNK = 1 << 16
 
 
@@ -78,6 +79,7 @@ class SshConnection:
         import paramiko
 
         transport = self._transport
+        end = time.monotonic() + _PHASES * seconds
         transport.banner_timeout = transport.handshake_timeout = seconds
         transport.auth_timeout = _AUTH_SECONDS
         transport.get_security_options().key_types = ("ssh-ed25519",)
@@ -91,9 +93,9 @@ class SshConnection:
                     where=self._where,
                     remedy="Its operator has to publish the host's key (module provider), or somebody is in between",
                 )
-            with self._bound(_AUTH_SECONDS, "the login"):
+            with self._bound(min(_AUTH_SECONDS, end - time.monotonic()), "the login"):
                 transport.auth_publickey("avpn", key)
-            with self._bound(_AUTH_SECONDS, "opening the session"):
+            with self._bound(min(_AUTH_SECONDS, end - time.monotonic()), "opening the session"):
                 channel = transport.open_session(timeout=seconds)
                 channel.exec_command("avpn-peer")
             return channel

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from .identities import Identities
 from .limits import Limits
 from .paths import Paths
 from .pull import Pull
+
+_CHAIN_SECONDS = 60.0  # for one reading; a node that drips its answers doesn't keep peers from being asked
 
 
 def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
@@ -82,9 +85,32 @@ def _refresh(paths: Paths, config: HostConfig, taken: Iterable[Hint], problems: 
     asked = any(hint.kind in ("view", "reconcile") for hint in taken)
     try:
         if asked or refresh.age(paths) >= config.intervals.view:
-            refresh.refresh_view(paths, config)
+            with _within(_CHAIN_SECONDS):
+                refresh.refresh_view(paths, config)
     except AvpnError as error:
         problems["chain"] = str(error)
+
+
+class _Expired(Exception):
+    """Not one of the family: whoever asks the next endpoint after an AvpnError must not take this for one."""
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise Unavailable once the body has taken this long. In the main thread of a process of our own only."""
+
+    def expire(_number: int, _frame: object) -> None:
+        raise _Expired
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _Expired as error:
+        raise Unavailable(f"wasn't read within {seconds:g} s", where="chain") from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _by_network(taken: Iterable[Hint]) -> dict[str, list[tuple[str, int]]]:

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ class Limits:
     """The limits of one caller (or of all, under a name of our own) below ``directory``."""
 
     def __init__(self, directory: Path, caller: str) -> None:
+        self._mutex = threading.Lock()  # the file's locks hold between processes only
         name = hashlib.sha256(caller.encode()).hexdigest()[:32]
         self._handle = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -68,8 +70,7 @@ class Limits:
     @contextlib.contextmanager
     def _times(self) -> Iterator[dict[str, float]]:
         """The buckets, written back when they have changed. A damaged file starts anew."""
-        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, _CONTENT_AT)
-        try:
+        with self._mutex, self._locked():
             content = os.pread(self._handle, _MOST_CONTENT, 0)
             try:
                 times = {str(key): float(value) for key, value in json.loads(content or b"{}").items()}
@@ -82,5 +83,11 @@ class Limits:
                 text = json.dumps({key: value for key, value in times.items() if value > now}).encode()
                 os.pwrite(self._handle, text, 0)
                 os.ftruncate(self._handle, len(text))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.lockf(self._handle, fcntl.LOCK_EX, 1, _CONTENT_AT)
+        try:
+            yield
         finally:
             fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _CONTENT_AT)

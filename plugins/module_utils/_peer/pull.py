@@ -10,12 +10,14 @@ offer that doesn't is an offer less.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._chain.model import NetworkView
-from .._common.errors import AvpnError, InvalidInput
+from .._common.errors import AvpnError, InvalidInput, Unavailable
 from .._common.ids import NodeId
 from . import ledgers, ring, versions
 from .client import PeerClient
@@ -31,11 +33,17 @@ _SECONDS = 15.0
 _LOOK_EVERY = 5.0  # seconds for one more look at a hint that comes to nothing
 _LOOKS = 12  # of those at once
 _PEERS = 6  # asked in one comparison; over a few runs everybody meets everybody
+_STALLED = 3.0  # seconds: who takes longer and then fails isn't asked again in this round
+_AT_ONCE = 4  # networks that hints are followed for
 
 
 @dataclass
 class Pull:
-    """One round of fetching. ``news``: what was new, as ``(kind, network)``; ``problems``: what was refused."""
+    """One round of fetching. ``news``: what was new, as ``(kind, network)``; ``problems``: what was refused.
+
+    Peers may stall, answer after answer, and anybody can have a network here with hosts that do. So each is
+    waited for once, and after ``seconds`` nobody is asked any more.
+    """
 
     paths: Paths
     identities: Identities
@@ -43,12 +51,17 @@ class Pull:
     news: set[tuple[str, str]] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
     limits: Limits | None = None
+    seconds: float = 45.0
+    _silent: set[NodeId] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._end = time.monotonic() + self.seconds
 
     def compare(self) -> None:
         """Ask some peers for their versions of the common networks and fetch whatever they have newer."""
         peers = self._peers()
         chosen = random.sample(peers, min(_PEERS, len(peers)))
-        for node, answer in self.client.call_all(chosen, {"op": "versions"}, seconds=_SECONDS):
+        for node, answer in self._ask(chosen, {"op": "versions"}):
             if isinstance(answer, AvpnError):
                 continue
             try:
@@ -63,18 +76,24 @@ class Pull:
 
     def follow(self, hinted: Mapping[str, Iterable[tuple[str, int]]]) -> None:
         """Fetch what hints announce, by network: ``(kind, version)``. What is here already costs nothing."""
-        for network, announced in sorted(hinted.items()):
-            if network not in self.identities.networks:
-                continue
-            for kind, version in sorted(set(announced)):
+        known = {
+            network: set(announced) for network, announced in hinted.items() if network in self.identities.networks
+        }
+
+        def follow(network: str) -> None:
+            for kind, version in sorted(known[network]):
                 self._follow(network, kind, version)
+
+        # Side by side, and in no order that a stranger could choose: the hosts of one network don't hold up another.
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(follow, random.sample(sorted(known), len(known))))
 
     def agree_on_ring(self) -> bool:
         """Come to one ring key with the peers; tells whether this host's changed."""
         offers = []
         partners = [node for node in self._peers() if self.identities.share_a_lease(node)]
         chosen = random.sample(partners, min(_PEERS, len(partners)))
-        for _node, answer in self.client.call_all(chosen, {"op": "ring"}, seconds=_SECONDS):
+        for _node, answer in self._ask(chosen, {"op": "ring"}):
             try:
                 offers.append(None if isinstance(answer, AvpnError) else ring.parse_offer(answer))
             except InvalidInput:
@@ -85,6 +104,16 @@ class Pull:
         here = self.identities.here
         return [node for node in sorted(self.identities.view.hosts) if node != here and self._has_common(node)]
 
+    def _ask(self, nodes: Iterable[NodeId], request: Mapping[str, Any]) -> Iterator[tuple[NodeId, Any]]:
+        """The answers of those who haven't stalled in this round, while it lasts."""
+        started = time.monotonic()
+        seconds = min(_SECONDS, self._end - started)
+        willing = [node for node in nodes if node not in self._silent] if seconds > 0 else []
+        for node, answer in self.client.call_all(willing, request, seconds=seconds):
+            if isinstance(answer, Unavailable) and time.monotonic() - started > _STALLED:
+                self._silent.add(node)
+            yield node, answer
+
     def _has_common(self, node: NodeId) -> bool:
         return bool(self.identities.common_networks(node))
 
@@ -94,10 +123,12 @@ class Pull:
         if kind not in ("ledger", "manifest") or (have is not None and have >= version):
             return
         # Hints may be lies: looks that find nothing are limited, those that find something are free.
-        if self.limits is not None and self.limits.take("look", every=_LOOK_EVERY, burst=_LOOKS) > 0:
+        # For each network, or the hosts of one could keep this host from following the hints about another.
+        look = f"look {network}"
+        if self.limits is not None and self.limits.take(look, every=_LOOK_EVERY, burst=_LOOKS) > 0:
             return
         if self._look(network, kind) and self.limits is not None:
-            self.limits.give_back("look", every=_LOOK_EVERY)
+            self.limits.give_back(look, every=_LOOK_EVERY)
 
     def _look(self, network: str, kind: str) -> bool:
         """Ask the network's hosts for what was announced until one has it; tells whether one had."""
@@ -105,9 +136,7 @@ class Pull:
         random.shuffle(nodes)
         # Two at a time: whoever announced it is among them, and the first who has it is enough.
         for start in range(0, len(nodes), 2):
-            for node, answer in self.client.call_all(
-                nodes[start : start + 2], self._request(network, kind), seconds=_SECONDS
-            ):
+            for node, answer in self._ask(nodes[start : start + 2], self._request(network, kind)):
                 if not isinstance(answer, AvpnError) and self._take(node, network, kind, answer):
                     return True
         return False
@@ -120,11 +149,9 @@ class Pull:
         if theirs.manifest is not None and (own.manifest is None or theirs.manifest > own.manifest):
             due.append("manifest")
         for kind in due:
-            try:
-                answer = self.client.call(node, self._request(network, kind), seconds=_SECONDS)
-            except AvpnError:
-                continue
-            self._take(node, network, kind, answer)
+            for _node, answer in self._ask([node], self._request(network, kind)):
+                if not isinstance(answer, AvpnError):
+                    self._take(node, network, kind, answer)
 
     def _request(self, network: str, kind: str) -> dict[str, Any]:
         if kind == "manifest":
