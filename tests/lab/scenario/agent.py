@@ -35,23 +35,40 @@ def enter(namespace: str) -> None:
     os.close(handle)
 
 
-def serve(order: dict[str, Any]) -> None:
-    """``{"endpoints": [{"namespace", "identity"}], "ports": [8080, 9090]}``: fork one listener each, for good."""
+def serve(order: dict[str, Any]) -> dict[str, int]:
+    """``{"endpoints": [{"namespace", "identity"}], "ports": [8080, 9090]}``: one listener each, for good.
+
+    Returns the listeners' processes by identity, once all of them listen.
+    """
+    started = {}
     for endpoint in order["endpoints"]:
-        if os.fork() == 0:
+        read, write = os.pipe()
+        if (process := os.fork()) == 0:
+            os.close(read)
             os.setsid()
             enter(endpoint["namespace"])
-            answer(endpoint["identity"].encode() + b"\n", order["ports"])
+            answer(endpoint["identity"].encode() + b"\n", order["ports"], write)
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            if not pipe.read():
+                raise OSError(f"no listener for {endpoint['identity']}")
+        started[endpoint["identity"]] = process
+    return started
 
 
-def answer(identity: bytes, ports: list[int]) -> None:
-    """Say the identity to whoever connects, over IPv4 and IPv6, and then every line that comes back to it."""
+def answer(identity: bytes, ports: list[int], ready: int) -> None:
+    """Say the identity to whoever connects, over IPv4 and IPv6, and then everything back that comes.
+
+    ready: a pipe's end that is told when it listens.
+    """
     selector = selectors.DefaultSelector()
     listeners = set()
     for port in ports:
         listener = socket.create_server(("::", port), family=socket.AF_INET6, backlog=128, dualstack_ipv6=True)
         listeners.add(listener)
         selector.register(listener, selectors.EVENT_READ)
+    os.write(ready, b"listening")
+    os.close(ready)
     detach()
     while True:
         for key, _ in selector.select():
@@ -218,7 +235,7 @@ def skip_name(message: bytes, at: int) -> int:
 if __name__ == "__main__":
     given = json.load(sys.stdin)
     if sys.argv[1] == "serve":
-        serve(given)
+        json.dump(serve(given), sys.stdout)
     elif sys.argv[1] == "hold":
         hold(given)
     else:

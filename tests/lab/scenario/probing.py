@@ -21,13 +21,15 @@ AGENT = File(__file__).with_name("agent.py").read_text(encoding="utf-8")
 # The gateway's address in every workload, which also resolves names (docs/operations.md).
 RESOLVER = "169.254.64.1"
 TIMEOUT = 3.0
+_BOOK = "/run/lab-listeners"
+_RUNNING = f'[ ! -e {_BOOK} ] || while read -r pid mark; do [ ! -d "/proc/$pid" ] || echo "$mark"; done < {_BOOK}'
 
 
 def listen(lab: Lab, places: Sequence[Place]) -> None:
     """Start listeners that aren't there yet. They end with their host."""
     for host, own in _by_host(places).items():
-        running = lab.execute(host, ["sh", "-c", "cat /run/lab-listeners 2>/dev/null || true"]).stdout.split()
-        # A namespace made anew has a new inode, and needs a new listener.
+        # A line is a namespace, its inode (one made anew has another), the identity and the listener's process.
+        running = set(lab.execute(host, ["sh", "-c", _RUNNING]).stdout.split())
         marks = {place: f"{place.namespace}:{_inode(lab, host, place.namespace)}:{place.identity}" for place in own}
         new = [place for place in own if marks[place] not in running]
         if new:
@@ -35,9 +37,9 @@ def listen(lab: Lab, places: Sequence[Place]) -> None:
                 "endpoints": [{"namespace": place.namespace, "identity": place.identity} for place in new],
                 "ports": list(PORTS),
             }
-            run_agent(lab, host, "serve", order)
-            text = "".join(f"{marks[place]}\n" for place in new)
-            lab.execute(host, ["tee", "-a", "/run/lab-listeners"], data=text.encode())
+            started = run_agent(lab, host, "serve", order)
+            text = "".join(f"{started[place.identity]} {marks[place]}\n" for place in new)
+            lab.execute(host, ["tee", "-a", _BOOK], data=text.encode())
 
 
 def probe(lab: Lab, places: Sequence[Place], predictions: Mapping[str, Prediction]) -> list[Path]:
@@ -87,12 +89,14 @@ def probe(lab: Lab, places: Sequence[Place], predictions: Mapping[str, Predictio
     return sorted(paths, key=lambda path: (order[path.source], order[path.target], KINDS.index(path.kind), path.family))
 
 
-def run_probe(lab: Lab, host: str, checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Probe from one host's workloads."""
+def run_probe(
+    lab: Lab, host: str, checks: Iterable[Mapping[str, Any]], timeout: float = TIMEOUT
+) -> list[dict[str, Any]]:
+    """Probe from one host's workloads; timeout: seconds for each check."""
     listed = list(checks)
     if not listed:
         return []
-    return list(run_agent(lab, host, "probe", {"checks": listed, "timeout": TIMEOUT}))
+    return list(run_agent(lab, host, "probe", {"checks": listed, "timeout": timeout}))
 
 
 def run_agent(lab: Lab, host: str, act: str, order: Mapping[str, Any]) -> Any:
