@@ -31,6 +31,10 @@ R = TypeVar("R")
 _PARALLEL = 8
 _MAX_NODES = 64  # of one provider; further ones, by name, are left out
 _MAX_BAD = 16  # unreadable records of one owner that are reported
+# What one tenant may make this host look up again and again, with records that cost next to nothing to write.
+_MAX_NETWORKS = 64
+_MAX_DEPLOYMENTS = 512
+_MAX_VOTERS = 128  # providers named as founders or witnesses
 _MAX_OLD_LEASES = 4096  # closed leases of former deployments that are remembered per network
 
 
@@ -128,17 +132,22 @@ class _Reading:
         owners = sorted({owner for owner, _dseq in leased} | {owner for owner, _name in kept.values()} | self.owners)
         found = dict(zip(owners, self._all(lambda owner: self.carrier.read(self.snapshot, owner), owners), strict=True))
         for owner, texts in found.items():
-            bad = 0
-            for name, text in sorted(texts.items()):
-                network = network_id(owner, name)
+            bad, room = 0, _Room(unlimited=owner in self.owners)
+            ids = {name: network_id(owner, name) for name in texts}
+            # What is here already comes first: further records take nothing away from it.
+            for name, text in sorted(texts.items(), key=lambda item: (ids[item[0]] not in self.keep, item[0])):
+                network = ids[name]
                 try:
                     record = _parsed(owner, name, text)
+                    wanted = network in self.keep or owner in self.owners or self._concerns(record, leased)
+                    if wanted:
+                        room.take(record)
                 except InvalidInput as error:
                     bad += 1
                     if bad <= _MAX_BAD or network in self.keep:
                         self._keep_previous(network, owner, name, error)
                     continue
-                if network in self.keep or owner in self.owners or self._concerns(record, leased):
+                if wanted:
                     self._see(network, owner, name, record_digest(record))
                     self.records[network] = record
         for network, (owner, name) in kept.items():
@@ -247,6 +256,30 @@ class _Reading:
 
     def _all(self, job: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return list(self.pool.map(job, items))
+
+
+@dataclass
+class _Room:
+    """What of one owner's networks is read; the asking is bounded, or one tenant could keep a host asking for ever."""
+
+    unlimited: bool
+    networks: int = 0
+    deployments: set[int] = field(default_factory=set)
+    voters: set[str] = field(default_factory=set)
+
+    def take(self, record: NetworkRecord) -> None:
+        """Count the network in. InvalidInput: it is one too many, and nothing is counted."""
+        deployments = self.deployments | set(record.members.values())
+        voters = self.voters | {voter.node.provider for voter in record.founders}
+        voters |= {node.provider for node in record.witnesses}
+        for count, most, what in (
+            (self.networks + 1, _MAX_NETWORKS, "networks"),
+            (len(deployments), _MAX_DEPLOYMENTS, "deployments"),
+            (len(voters), _MAX_VOTERS, "voters"),
+        ):
+            if count > most and not self.unlimited:
+                raise InvalidInput(f"is left out: its owner names more than {most} {what} here", where="record")
+        self.networks, self.deployments, self.voters = self.networks + 1, deployments, voters
 
 
 def _told(error: InvalidInput) -> str:

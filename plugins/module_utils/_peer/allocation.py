@@ -30,7 +30,7 @@ from .._quorum.errors import NoMajority
 from .._quorum.locking import Acquire, Release, held
 from .._quorum.proposer import Proposer
 from .._quorum.signing import SeedSigner
-from .._quorum.value import Value
+from .._quorum.value import MAX_SLOTS, Value
 from . import config as host_config
 from . import drop, gather
 from .client import PeerClient
@@ -66,21 +66,24 @@ def run(paths: Paths, *, check: bool, deadline: float) -> dict[str, dict[str, An
             remedy="Nothing is allocated or released by it; see why the chain can't be read",
         )
     cached = LedgerCache(paths.ledgers)
-    jobs = [
-        _job(paths, config, view, network, check=check)
-        for network, entry in sorted(view.networks.items())
-        if entry.record.founders and _concerns(config, entry, cached)
-    ]
+    jobs: list[Job] = []
+    found: dict[str, dict[str, Any]] = {}
+    for network, entry in sorted(view.networks.items()):
+        if entry.record.founders and _concerns(config, entry, cached):
+            try:
+                jobs.append(_job(paths, config, view, network, check=check))
+            except AvpnError as error:
+                # Such as no free port: whoever made so many networks doesn't stop the others.
+                found[network] = {"name": entry.record.name, "owner": entry.record.owner, "error": str(error)}
 
     def rounds() -> dict[str, dict[str, Any]]:
         with gather.client(paths, config, view) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             results = pool.map(lambda job: _attempt(paths, view, client, job, check, deadline), jobs)
             return {job.network: result for job, result in zip(jobs, results, strict=True)}
 
-    found: dict[str, dict[str, Any]] = {}
     if jobs:
         turns = 2 * deadline * (1 + len(jobs) // _AT_ONCE) + 30
-        found = drop.as_user(drop.USER, rounds, seconds=turns)
+        found |= drop.as_user(drop.USER, rounds, seconds=turns)
     for network, entry in sorted(view.networks.items()):
         if not entry.record.founders and config.provider in entry.participants():
             what = "the network has no ledger yet: its record names no founders"
@@ -130,7 +133,7 @@ def local_endpoints(config: HostConfig, view: View, entry: NetworkView) -> dict[
         deployment = entry.deployments.get(lease.id.dseq)
         if lease.id.provider != config.provider or member is None or deployment is None:
             continue
-        for index in range(deployment.replicas.get(lease.id.gseq, 0)):
+        for index in range(min(deployment.replicas.get(lease.id.gseq, 0), MAX_SLOTS)):
             path = config.attach_path.format(namespace=lease.id.namespace, index=index)
             if alone or os.path.lexists(path):
                 found[EndpointId(member, lease.id.gseq, index)] = lease.id

@@ -11,6 +11,7 @@ import pathlib
 
 import pytest
 
+from ansible_collections.akash.avpn.plugins.module_utils._chain import reading
 from ansible_collections.akash.avpn.plugins.module_utils._chain.carriers import AuditCarrier, FileCarrier
 from ansible_collections.akash.avpn.plugins.module_utils._chain.messages import delete_attributes
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import LeaseState, SeenRecord, View
@@ -357,3 +358,45 @@ def test_a_view_with_nonsense_in_it_can_be_read_again(world: World, tmp_path: pa
     assert prod(world) in bad.problems and f"{world.providers[0]}/node1" in bad.problems
     save_view(path, bad)
     assert load_view(path) == bad
+
+
+def test_one_tenant_makes_a_host_read_so_much_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records cost next to nothing, and each deployment and provider that they name is asked for at every reading."""
+    monkeypatch.setattr(reading, "_MAX_NETWORKS", 3)
+    monkeypatch.setattr(reading, "_MAX_DEPLOYMENTS", 5)
+    monkeypatch.setattr(reading, "_MAX_VOTERS", 2)
+    web = world.lease(0)
+    first = world.providers[0]
+    world.write("y-runs", members={"web": web})
+    with world.sources() as sources:
+        view = read_view(sources, provider=first)
+        running = network_id(world.tenant.address, "y-runs")
+        assert set(view.networks) == {running}
+        for name in "abcd":
+            world.write(name, members={"web": web})
+        more = read_view(sources, provider=first, keep=[running], previous=view)
+        names = {entry.record.name for entry in more.networks.values()}
+        assert names == {"a", "b", "y-runs"}, "what runs comes before what is new, whatever it is called"
+        assert "more than 3 networks" in more.problems[network_id(world.tenant.address, "c")]
+        # The one that runs is made too large: it goes on as it was.
+        world.write("y-runs", members={"web": web, **{f"m{number}": 1000 + number for number in range(6)}})
+        large = read_view(sources, provider=first, keep=[running], previous=more)
+        assert "more than 5 deployments" in large.problems[running]
+        assert large.networks[running] == more.networks[running]
+        world.write("a", members={"web": web}, witnesses=[f"{one}/node1" for one in samples.PROVIDERS[:3]])
+        voters = read_view(sources, provider=first, keep=[running], previous=large)
+        assert "more than 2 voters" in voters.problems[network_id(world.tenant.address, "a")]
+        # Whoever looks at its own networks sees them all.
+        own = read_view(sources, provider=None, owners=[world.tenant.address])
+        assert {entry.record.name for entry in own.networks.values()} == {"a", "b", "c", "d", "y-runs"}
+
+
+def test_nonexistent_deployments_are_not_asked_for_without_end(world: World) -> None:
+    web = world.lease(0)
+    for number in range(6):
+        members = {f"m{index}": 10_000 + 250 * number + index for index in range(250)}
+        world.write(f"n{number}", members={"web": web, **members})
+    with world.sources() as sources:
+        view = read_view(sources, provider=world.providers[0])
+    asked = {dseq for entry in view.networks.values() for dseq in entry.record.members.values()}
+    assert 0 < len(asked) <= 512
