@@ -14,9 +14,11 @@ import re
 import signal
 import sys
 import syslog
+from collections.abc import Iterable
 
-from .._common.errors import AvpnError
+from .._common.errors import AvpnError, Unavailable
 from . import config
+from .identities import Role, Tenant
 from .limits import Limits
 from .messages import error_answer
 from .operations import Host
@@ -25,6 +27,8 @@ from .session import Session
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}", re.ASCII)
 _SESSIONS = 8  # at a time, per key
+# One account may have many keys: a tenant those of its networks, a provider those of its hosts.
+_TENANT_SESSIONS, _PROVIDER_SESSIONS = 12, 32
 _HANDLING_SECONDS = 60.0
 
 
@@ -41,12 +45,13 @@ def main(paths: Paths) -> int:
         host = config.load(paths.host_config)
         limits = Limits(paths.limits, caller)
         limits.enter(_SESSIONS)
+        peer = Host(paths, host, caller, limits)
+        _enter_account(paths, peer.roles())
     except (AvpnError, OSError) as error:
         syslog.syslog(syslog.LOG_WARNING, f"{caller}: {error}")
         refusal = error if isinstance(error, AvpnError) else AvpnError("this host isn't set up")
         sys.stdout.buffer.write(error_answer(refusal))
         return 1
-    peer = Host(paths, host, caller, limits)
 
     def handle(line: bytes) -> bytes:
         signal.setitimer(signal.ITIMER_REAL, _HANDLING_SECONDS)
@@ -58,6 +63,26 @@ def main(paths: Paths) -> int:
     why = Session(0, 1).serve(handle)
     syslog.syslog(syslog.LOG_INFO, f"{caller}: session ended: {why}")
     return 0
+
+
+def _enter_account(paths: Paths, roles: Iterable[Role]) -> None:
+    """Take a place of one of the accounts that the key stands for.
+
+    Of any: somebody else may name this key as well, and use up all places of its own account. Without a role
+    (this host itself, before its first lease) every request is checked as always.
+    """
+    refusal: AvpnError | None = None
+    for role in roles:
+        account, most = (
+            (role.account, _TENANT_SESSIONS) if isinstance(role, Tenant) else (role.id.provider, _PROVIDER_SESSIONS)
+        )
+        try:
+            Limits(paths.limits, f"account {account}").enter(most)
+            return
+        except Unavailable as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
 
 
 def _too_slow(_number: int, _frame: object) -> None:

@@ -10,6 +10,7 @@ is refused: whoever may not learns nothing about what exists.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
@@ -94,11 +95,18 @@ class Identities:
 
     def roles_of(self, key: str) -> frozenset[Role]:
         """Every role that ``ssh-ed25519 <base64>`` may act in here; empty for a stranger."""
+        return self._roles(lambda one: one == key)
+
+    def roles_of_fingerprint(self, print_: str) -> frozenset[Role]:
+        """The same by the key's fingerprint."""
+        return self._roles(lambda one: fingerprint(one) == print_)
+
+    def _roles(self, same: Callable[[str], bool]) -> frozenset[Role]:
         roles: set[Role] = {
-            Tenant(entry.record.owner) for entry in self.networks.values() if key in entry.record.access
+            Tenant(entry.record.owner) for entry in self.networks.values() if any(map(same, entry.record.access))
         }
         for node, host in self.view.hosts.items():
-            if host.ssh_client_key == key and self.common_networks(node):
+            if same(host.ssh_client_key) and self.common_networks(node):
                 roles.add(Node(node))
         return frozenset(roles)
 

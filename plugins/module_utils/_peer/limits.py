@@ -45,7 +45,7 @@ class Limits:
                 return
             except OSError:
                 continue
-        raise Unavailable(f"{sessions} sessions with this key are open already", remedy="Close one, or wait")
+        raise Unavailable(f"{sessions} sessions of this caller are open already", remedy="Close one, or wait")
 
     def take(self, what: str, *, every: float, burst: int = 1) -> float:
         """Seconds to wait before ``what`` is allowed; 0 means allowed now, and counted.

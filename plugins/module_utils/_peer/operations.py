@@ -20,7 +20,7 @@ from .._common.errors import AvpnError, InvalidInput, NotPermitted, Unavailable
 from . import hints, messages, requests
 from .config import HostConfig
 from .gossip import announce
-from .identities import Identities, Node, Tenant, refuse
+from .identities import Identities, Node, Role, Tenant, refuse
 from .limits import Limits
 from .messages import OPERATIONS, Request
 from .paths import Paths
@@ -64,6 +64,10 @@ class Host:
         milliseconds = int((time.monotonic() - started) * 1000)
         syslog.syslog(syslog.LOG_INFO, f"{self._caller} {what}: {outcome}, {milliseconds} ms")
         return result
+
+    def roles(self) -> list[Role]:
+        """Every role that the caller may act in, in a fixed order."""
+        return sorted(self._identities().roles_of_fingerprint(self._caller), key=str)
 
     def _identities(self) -> Identities:
         """From the cached view, read again when its file has changed: a session outlives no permission."""

@@ -183,6 +183,29 @@ def test_sessions_of_one_key_are_limited(populated: Channel) -> None:
             client.close()
 
 
+def test_sessions_of_one_account_are_limited_whatever_its_keys(populated: Channel) -> None:
+    """A network may name sixteen keys, and a tenant may have many networks."""
+    labels = ["alice", "alice2", "alice3"]
+    # A stranger's network names Alice's last key: its own sessions are not hers.
+    populated.networks[0] = scene.network(ALICE, "prod", (P1, P2), access=tuple(map(populated.public, labels)))
+    access = (populated.public("bob"), populated.public("alice3"))
+    populated.networks[1] = scene.network(BOB, "prod", (P1, P3), access=access)
+    populated.save()
+    with contextlib.ExitStack() as stack:
+
+        def session(owner: str, label: str) -> None:
+            stack.enter_context(populated.client(owner, label)).call(P1, {"op": "hello"})
+
+        for label in labels[:2]:
+            for _ in range(6):
+                session(ALICE, label)
+        with pytest.raises(Unavailable, match="12 sessions"):
+            session(ALICE, "alice")
+        for _ in range(3):
+            session(BOB, "bob")
+            session(ALICE, "alice3")  # has a place among Bob's, so it is let in, as whoever it says it is
+
+
 def test_a_tenant_triggers_reconciliation_but_not_endlessly(populated: Channel) -> None:
     network = populated.networks[0].record.id
     with populated.client(ALICE, "alice") as client:
