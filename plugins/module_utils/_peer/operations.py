@@ -8,6 +8,7 @@ Runs as avpn: it reads and writes avpn's files, and asks root's fast path for th
 
 from __future__ import annotations
 
+import contextlib
 import syslog
 import time
 import traceback
@@ -185,7 +186,10 @@ class Host:
         return {}
 
     def _reconcile(self, request: Request) -> Any:
-        wait = self._limits.take(f"reconcile {request.network}", every=self._config.intervals.request, burst=3)
+        # For the account, not the key: a tenant has as many keys and networks as it likes, and a run of the whole is
+        # dear. In a file of its own, for closing it must not give up the session's place.
+        with contextlib.closing(Limits(self._paths.limits, f"reconciliations of {request.role}")) as limits:
+            wait = limits.take("reconcile", every=self._config.intervals.request, burst=3)
         if wait > 0:
             raise Unavailable(
                 f"reconciliation was asked for too often; again in {wait:.0f} s", remedy="It runs by itself as well"

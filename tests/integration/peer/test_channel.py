@@ -216,6 +216,24 @@ def test_a_tenant_triggers_reconciliation_but_not_endlessly(populated: Channel) 
     assert os.listdir(populated.tree.paths.requests) == [network]
 
 
+def test_more_keys_and_networks_are_no_more_reconciliations(populated: Channel) -> None:
+    populated.networks = [
+        scene.network(ALICE, f"n{number}", (P1, P2), access=(populated.public(f"alice {number}"),))
+        for number in range(4)
+    ]
+    populated.networks.append(scene.network(BOB, "prod", (P1, P3), access=(populated.public("bob"),)))
+    populated.save()
+
+    def trigger(number: int, owner: str, label: str) -> None:
+        ask(populated, owner, label, op="reconcile", network=populated.networks[number].record.id)
+
+    for number in range(3):
+        trigger(number, ALICE, f"alice {number}")
+    with pytest.raises(Unavailable, match="too often"):
+        trigger(3, ALICE, "alice 3")
+    trigger(4, BOB, "bob")
+
+
 def test_a_hint_wakes_the_fast_path_only(populated: Channel) -> None:
     network = populated.networks[0].record.id
     assert ask(populated, P2, str(P2), op="hint", network=network, kind="ledger", version=5) == {}
