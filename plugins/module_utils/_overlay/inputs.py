@@ -96,8 +96,9 @@ def _records(view: View) -> list[tuple[str, NetworkRecord]]:
 
 
 def _ledger(paths: Paths, record: NetworkRecord) -> Value | None:
-    """The newest certified value; None if there is none yet. Its certificate and every author's signature hold."""
-    from .._quorum.cache import read_certified, verify_signatures
+    """The newest certified value; None if there is none yet. Its certificate holds, its entries are their authors'."""
+    from .._quorum.authorship import verify_authorship
+    from .._quorum.cache import read_certified
 
     path = paths.ledgers / f"{record.id}.json"
     certified = read_certified(path)
@@ -110,7 +111,7 @@ def _ledger(paths: Paths, record: NetworkRecord) -> Value | None:
             remedy="Reconciliation fetches the current one",
         )
     certified.verify(record.founders, record.id)
-    verify_signatures(certified.value)
+    verify_authorship(certified.value)
     return certified.value
 
 

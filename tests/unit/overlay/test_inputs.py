@@ -15,10 +15,33 @@ from typing import Any
 import pytest
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.view import save_view
+from ansible_collections.akash.avpn.plugins.module_utils._common import canonical
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unsupported
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.inputs import load_inputs, make_host, make_plan
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
-from ansible_collections.akash.avpn.tests.unit.quorum.ledger_world import Chain, Voters, allocate, cache, node
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
+    batch_json,
+    host_json,
+    value_from_json,
+    value_hash,
+    value_json,
+)
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
+    Acceptance,
+    Ballot,
+    Certificate,
+    Instance,
+)
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import entry_digest, sign_batch
+from ansible_collections.akash.avpn.tests.unit.quorum.ledger_world import (
+    Chain,
+    Voters,
+    allocate,
+    cache,
+    key32,
+    node,
+    signer,
+)
 
 
 @pytest.fixture
@@ -87,6 +110,73 @@ def _acceptance(document: Any) -> None:
 def _slot(document: Any) -> None:
     slot = next(iter(document["value"]["slots"].values()))
     slot["address"] = "100.64.0.200"
+
+
+def _value(document: Any) -> Any:
+    return document["value"]
+
+
+def _take_an_address(document: Any) -> None:
+    """An endpoint's address goes to another, which the endpoint's host never signed."""
+    first, second = list(_value(document)["slots"].values())[:2]
+    first["address"], second["address"] = second["address"], first["address"]
+
+
+def _tunnel_key(document: Any) -> None:
+    """Traffic for a host is to go to somebody else."""
+    _value(document)["hosts"][str(node(2))]["wireguard"] = key32("mine")
+
+
+def _host_of_a_slot(document: Any) -> None:
+    """A slot, as its author signed it, under another name."""
+    slots = _value(document)["slots"]
+    slots["web/1/7"] = slots.pop("web/1/0")
+
+
+def _foreign_author(document: Any) -> None:
+    """Somebody else signs for a host, with a key of its own: a good signature of the wrong author."""
+    parsed = value_from_json(_value(document), "value")
+    entry = replace(parsed.hosts[node(2)], wireguard=key32("mine"))
+    digest = entry_digest("host", str(node(2)), host_json(entry, signed=True))
+    batch = sign_batch(signer(3), parsed.network, parsed.generation, node(3), parsed.serials[node(3)] + 1, [digest])
+    entry = replace(entry, batch=batch.name)
+    _value(document)["hosts"][str(node(2))] = host_json(entry)
+    _value(document)["batches"][batch.name] = batch_json(batch)
+
+
+def _batch_signature(document: Any) -> None:
+    batch = next(iter(_value(document)["batches"].values()))
+    batch["signature"] = _flip(batch["signature"])
+
+
+def _other_generation(document: Any) -> None:
+    _value(document)["generation"] = 1
+    _value(document)["record"]["document"]["generation"] = 1
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [_take_an_address, _tunnel_key, _host_of_a_slot, _foreign_author, _batch_signature, _other_generation],
+)
+def test_voters_who_lie_together_change_nothing_that_others_wrote(paths: Paths, forge: Callable[[Any], None]) -> None:
+    """All of them certify a value that breaks their rules; hosts look at the authors' signatures themselves."""
+    (path,) = paths.ledgers.glob("*.json")
+    document = json.loads(path.read_bytes())
+    forge(document)
+    value = value_from_json(document["value"], "value")
+    ballot = Ballot(1, node(3), "a" * 32, value_hash(value))
+    number = {node(one): one for one in (1, 2, 3)}
+    acceptances = [
+        Acceptance(Instance.of(value), ballot, voter.node, voter.incarnation).signed(signer(number[voter.node]))
+        for voter in value.voters
+    ]
+    certificate = Certificate.of(acceptances)
+    certificate.verify(value.voters)
+    document = {"certificate": certificate.to_json(), "value": value_json(value)}
+    path.write_bytes(canonical.dumps(document))
+    inputs = load_inputs(paths)
+    assert inputs.ledgers == {}
+    assert list(inputs.unreadable) == [path.stem]
 
 
 @pytest.mark.parametrize("forge", [_acceptance, _slot])
