@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._common import canonical
 from .._common.errors import InvalidInput, Unavailable
+from .._common.regular import read_regular
 from .model import ABSENT, SeenRecord, View
 from .view_json import view_from_json, view_to_json
 
@@ -31,7 +32,7 @@ MAX_SEEN = 16
 def load_view(path: str | os.PathLike[str]) -> View:
     """The view stored at ``path``. Unavailable: there is none; InvalidInput: it isn't one."""
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path, most=MAX_VIEW_BYTES)
     except FileNotFoundError as error:
         raise Unavailable(
             "there is no view of the chain yet", where=str(path), remedy="Reconciliation reads and stores it"

@@ -22,6 +22,7 @@ from typing import Union
 from .._chain.model import NetworkRecord
 from .._common import fields
 from .._common.errors import InvalidInput, Unavailable
+from .._common.regular import read_regular
 from .._policy.expectations import check_tests, ula
 from . import content, envelope
 from .model import Manifest, SignedManifest
@@ -147,8 +148,7 @@ class ManifestStore:
 
     def _read(self, path: Path) -> SignedManifest | None:
         try:
-            with path.open("rb") as file:
-                data = file.read(envelope.MAX_BYTES + 1)
+            data = read_regular(path, most=envelope.MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:

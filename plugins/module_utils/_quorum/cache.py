@@ -16,6 +16,7 @@ from .._chain.model import Voter
 from .._common import canonical, fields
 from .._common.canonical import Json
 from .._common.errors import AvpnError, InvalidInput, Unavailable
+from .._common.regular import read_regular
 from .codec import MAX_BYTES, value_from_json, value_hash, value_json
 from .errors import BadProof
 from .messages import Certificate, Certified
@@ -76,7 +77,7 @@ class LedgerCache:
 def read_certified(path: Path) -> Certified | None:
     """What a cache file holds, by its form only; None if there is no file. InvalidInput: it isn't one."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, most=_LIMIT)
     except FileNotFoundError:
         return None
     except OSError as error:

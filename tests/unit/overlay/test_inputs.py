@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.view import save_view
 from ansible_collections.akash.avpn.plugins.module_utils._common import canonical
-from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unsupported
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable, Unsupported
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.inputs import load_inputs, make_host, make_plan
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
@@ -198,6 +199,36 @@ def test_a_ledger_file_that_is_nonsense_is_a_problem_of_its_network(paths: Paths
     (path,) = paths.ledgers.glob("*.json")
     path.write_text("{")
     assert list(load_inputs(paths).unreadable) == [path.stem]
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("put", [_pipe, _link, _endless, Path.mkdir])
+@pytest.mark.parametrize("what", ["view", "ledger", "manifest"])
+def test_root_does_not_follow_or_wait_for_what_avpn_puts_in_its_directories(
+    paths: Paths, put: Callable[[Path], None], what: str
+) -> None:
+    (ledger,) = paths.ledgers.glob("*.json")
+    paths.manifests.mkdir()
+    path = {"view": paths.view, "ledger": ledger, "manifest": paths.manifests / ledger.name}[what]
+    if path.exists():
+        path.rename(path.with_name("elsewhere"))
+    put(path)
+    if what == "view":
+        with pytest.raises(Unavailable):
+            load_inputs(paths)
+    else:
+        assert list(load_inputs(paths).unreadable) == [ledger.stem]
 
 
 def test_an_unconfigured_host_says_what_to_do(tmp_path: Path) -> None:
