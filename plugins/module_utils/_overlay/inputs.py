@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from .._common.errors import AvpnError, InvalidInput
 from .._manifest.model import Manifest
 from .._peer import config as host_config
 from .._peer.config import HostConfig
+from .._peer.ledgers import affordable, path_of
 from .._peer.paths import Paths
 from . import state
 from .host import Host
@@ -53,9 +55,11 @@ def load_inputs(paths: Paths) -> Inputs:
     ledgers: dict[str, Value] = {}
     manifests: dict[str, tuple[Manifest, int]] = {}
     unreadable: dict[str, str] = {}
-    for network, record in _records(view):
+    records = _records(view)
+    worth = affordable(paths, {network: record.owner for network, record in records})
+    for network, record in records:
         try:
-            value = _ledger(paths, record)
+            value = _ledger(paths, record, worth)
             if value is not None:
                 ledgers[network] = value
                 running = _manifest(paths, record)
@@ -95,12 +99,14 @@ def _records(view: View) -> list[tuple[str, NetworkRecord]]:
     return [(network, entry.record) for network, entry in networks if not record_gone(view, network)]
 
 
-def _ledger(paths: Paths, record: NetworkRecord) -> Value | None:
+def _ledger(paths: Paths, record: NetworkRecord, worth: frozenset[str]) -> Value | None:
     """The newest certified value; None if there is none yet. Its certificate holds, its entries are their authors'."""
     from .._quorum.authorship import verify_authorship
     from .._quorum.cache import read_certified
 
-    path = paths.ledgers / f"{record.id}.json"
+    path = path_of(paths, record.id)
+    if os.path.lexists(path) and record.id not in worth:
+        raise InvalidInput("and its owner's other ledgers are too large together", where=str(path))
     certified = read_certified(path)
     if certified is None:
         return None

@@ -203,11 +203,16 @@ def _ask_for_reconciliation(
 ) -> None:
     """Drop a request when something has to be agreed, at most once in an interval."""
     from .._quorum.cache import LedgerCache
+    from . import ledgers
     from .pending import pending
 
     cache, waiting = LedgerCache(paths.ledgers), {}
-    for network, entry in identities.view.networks.items():
+    networks = identities.view.networks
+    worth = ledgers.affordable(paths, {network: entry.record.owner for network, entry in networks.items()})
+    for network, entry in networks.items():
         record = entry.record
+        if network not in worth and ledgers.position(paths, network) is not None:
+            continue
         certified = cache.load(network, record.generation, record.founders)
         reason = pending(identities.view, entry, None if certified is None else certified.value, config)
         if reason is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from .._common.errors import Unavailable
 from .paths import Paths
 
 _LIMIT = 64 << 20
+MOST_OF_OWNER = 16 << 20  # bytes of one owner's ledgers together: two of the largest, or dozens of usual ones
+_DEPLOYMENTS, _PROVIDERS = 512, 256  # of one owner's ledgers together
 _HEAD = 64 << 10  # bytes in which the certificate surely ends; the value, much longer, follows it
 
 
@@ -53,21 +56,51 @@ def position(paths: Paths, network: str) -> tuple[int, int] | None:
     return (generation, version) if isinstance(generation, int) and isinstance(version, int) else None
 
 
-def references(paths: Paths) -> References:
-    """What all cached ledgers refer to; damaged files are left out."""
+def affordable(paths: Paths, owners: Mapping[str, str]) -> frozenset[str]:
+    """Those of the networks (id -> owner) whose cached ledgers are worth their memory: each owner's smallest, up to
+    MOST_OF_OWNER bytes in all. A tenant whose own nodes are the voters may certify what it likes."""
+    sizes: list[tuple[int, str]] = []
+    for network in owners:
+        with contextlib.suppress(OSError):
+            sizes.append((os.lstat(path_of(paths, network)).st_size, network))
+    spent: dict[str, int] = {}
+    found = set()
+    for size, network in sorted(sizes):
+        spent[owners[network]] = spent.get(owners[network], 0) + size
+        if spent[owners[network]] <= MOST_OF_OWNER:
+            found.add(network)
+    return frozenset(found)
+
+
+def references(paths: Paths, owners: Mapping[str, str]) -> References:
+    """What the cached ledgers refer to; ``owners``: who is known to own which network. Damaged files are left out.
+
+    All of it is asked for at every reading, so an owner's ledgers refer to so many things and no more.
+    """
     known = networks(paths)
+    # Those whose owner isn't known yet share the room of one.
+    worth = affordable(paths, {network: owners.get(network, "") for network in known})
     deployments: dict[str, frozenset[int]] = {}
-    providers: set[str] = set()
-    for network in known:
+    providers: dict[str, list[str]] = {}
+    left: dict[str, int] = {}
+    for network in sorted(worth):
         try:
             data = json.loads(_read(path_of(paths, network), _LIMIT) or b"{}")["value"]
             # Plain parsing: these only widen what is read, and a large value must not cost a strict pass.
-            deployments[network] = frozenset(int(slot["lease"].split("/")[1]) for slot in data["slots"].values())
-            providers |= {str(node).split("/")[0] for node in data["hosts"]}
-            providers |= {str(voter["node"]).split("/")[0] for voter in data["voters"]}
+            owner = str(data["record"]["document"]["owner"])
+            slots = sorted((bool(slot["bound"]), int(slot["lease"].split("/")[0])) for slot in data["slots"].values())
+            # What runs first, then what was replaced last.
+            dseqs = list(dict.fromkeys(dseq for _bound, dseq in reversed(slots)))[
+                : left.setdefault(owner, _DEPLOYMENTS)
+            ]
+            nodes = [str(voter["node"]) for voter in data["voters"]] + [str(node) for node in data["hosts"]]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             continue
-    return References(frozenset(known), deployments, frozenset(providers))
+        deployments[network] = frozenset(dseqs)
+        left[owner] -= len(dseqs)
+        providers.setdefault(owner, []).extend(node.split("/")[0] for node in nodes)
+    named = (list(dict.fromkeys(accounts))[:_PROVIDERS] for accounts in providers.values())
+    return References(frozenset(known), deployments, frozenset(account for some in named for account in some))
 
 
 def _read(path: Path, limit: int) -> bytes | None:

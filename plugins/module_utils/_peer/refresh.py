@@ -67,14 +67,16 @@ def read(paths: Paths, config: HostConfig) -> View:
     file = carrier_file(config.chain)
     if file is not None and not config.chain.endpoints:
         return FileCarrier(file).view()
-    known = references(paths)
+    previous = _previous(paths)
+    owners = {network: owner for network, (owner, _name) in previous.names.items()} if previous else {}
+    known = references(paths, owners)
     options = ChainOptions(config.chain.chain_id, config.chain.endpoints, config.chain.own, config.chain.ca_file)
     with Sources(options) as sources:
         return read_view(
             sources,
             provider=config.provider,
             keep=known.networks,
-            previous=_previous(paths),
+            previous=previous,
             deployments=known.deployments,
             providers=known.providers,
             carrier=FileCarrier(file) if file is not None else None,
