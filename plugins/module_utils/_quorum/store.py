@@ -34,6 +34,7 @@ from .requests import MAX_CHANGES, Update
 from .value import Value
 
 _BUSY_SECONDS = 15.0
+_MOST_EVIDENCE = 16  # contradictions of one network
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS networks (
@@ -269,12 +270,13 @@ class Store:
         database.execute("UPDATE holds SET until = ? WHERE network = ? AND until > ?", (now, network, now))
 
     def add_evidence(self, state: NetworkState, version: int, what: str, first: Any, second: Any) -> None:
-        """Keep two documents that contradict each other."""
+        """Keep two documents that contradict each other: of a network the first few, for who can make one can go on."""
+        row = (state.network, state.generation, version, what, canonical.dumps(first), canonical.dumps(second))
         with self.transaction() as database:
             database.execute(
                 "INSERT OR IGNORE INTO evidence (network, generation, version, what, first, second)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (state.network, state.generation, version, what, canonical.dumps(first), canonical.dumps(second)),
+                " SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM evidence WHERE network = ?) < ?",
+                (*row, state.network, _MOST_EVIDENCE),
             )
 
     def evidence(self) -> list[dict[str, Any]]:

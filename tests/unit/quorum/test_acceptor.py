@@ -23,6 +23,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import BadProof, OutcomeUnknown
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.locking import Acquire
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
+    Acceptance,
     Ballot,
     Certificate,
     Certified,
@@ -315,6 +316,35 @@ def test_own_promise_forgotten_is_kept_as_evidence(desk: Desk) -> None:
     assert isinstance(answer, answers.RejectedBy)
     assert answer.rule == "memory"
     assert [one["what"] for one in store.evidence()] == ["own promise forgotten"]
+
+
+def test_two_certificates_of_one_version_are_kept_as_evidence_and_not_without_end(desk: Desk) -> None:
+    """Who has a majority of the keys can sign as many contradictions as it likes, and each would cost a row."""
+    store, known = desk.voters.acceptors[3].store, desk.parent.certificate
+    for number in range(40):
+        ballot = Ballot(1, node(1), RUN, f"{number:064x}")
+        signed = [
+            Acceptance(known.instance, ballot, node(voter), desk.chain.incarnations[voter]).signed(signer(voter))
+            for voter in (1, 2)
+        ]
+        answer = desk.ask(3, Learn(Certificate.of(signed)))
+        assert isinstance(answer, answers.Learned)
+    found = store.evidence()
+    assert {one["what"] for one in found} == {"two certificates"}
+    assert found[0]["second"]["ballot"]["hash"] == f"{0:064x}"
+    assert len(found) == 16
+    assert desk.ask(3, Fetch(desk.parent.value.network, known.position)) == answers.Fetched(None), (
+        "nothing else came of it"
+    )
+
+
+def test_a_voter_with_another_signing_key_does_not_vote(desk: Desk) -> None:
+    """What it signs would count for nobody, and its promises could not be held against it."""
+    prepare, _change = desk.lock()
+    desk.voters.acceptors[2]._signer = signer(9)
+    answer = desk.ask(2, prepare)
+    assert isinstance(answer, answers.RejectedBy)
+    assert answer.rule == "voter-key"
 
 
 def test_raised_generation_ends_the_old_one(desk: Desk) -> None:
