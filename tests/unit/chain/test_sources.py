@@ -20,7 +20,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._chain.http_json import
 from ansible_collections.akash.avpn.plugins.module_utils._chain.lcd import Lcd, parse_lease
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import LeaseState
 from ansible_collections.akash.avpn.plugins.module_utils._chain.paging import TooMany, read_pages
-from ansible_collections.akash.avpn.plugins.module_utils._chain.sources import ChainOptions, Sources
+from ansible_collections.akash.avpn.plugins.module_utils._chain.sources import ChainOptions, Snapshot, Sources
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput, Unavailable
 from ansible_collections.akash.avpn.tests.unit.chain import samples
 from ansible_collections.akash.avpn.tests.unit.chain.conftest import World
@@ -267,6 +267,34 @@ def test_rows_nobody_asked_for(world: World) -> None:
     world.chain.faults.add("lie", route="/leases/", path="leases.*.lease.id.provider", value=world.providers[1])
     with world.sources() as sources, pytest.raises(Unavailable, match=r"doesn't match filters\.provider"):
         sources.snapshot().running_leases(world.providers[0])
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "ask"),
+    [
+        ("/providers/", "provider.owner", lambda snapshot, world, _dseq: snapshot.provider(world.providers[0])),
+        ("/deployments/info", "deployment.id.owner", lambda snapshot, world, dseq: _deployment(snapshot, world, dseq)),
+        ("/deployments/info", "deployment.id.dseq", lambda snapshot, world, dseq: _deployment(snapshot, world, dseq)),
+        ("/audit/", "providers.*.owner", lambda snapshot, world, _dseq: _signed(snapshot, world)),
+        ("/audit/", "providers.*.auditor", lambda snapshot, world, _dseq: _signed(snapshot, world)),
+    ],
+)
+def test_an_answer_about_somebody_else(world: World, route: str, path: str, ask: Any) -> None:
+    """Another provider's host records would bring keys that speak in this one's name."""
+    dseq = world.lease(0)
+    world.write("prod", members={"web": dseq})
+    value = "1" if path.endswith("dseq") else world.providers[1]
+    world.chain.faults.add("lie", route=route, path=path, value=value)
+    with world.sources() as sources, pytest.raises(Unavailable, match="that was asked for"):
+        ask(sources.snapshot(), world, dseq)
+
+
+def _deployment(snapshot: Snapshot, world: World, dseq: int) -> object:
+    return snapshot.deployment(world.tenant.address, dseq)
+
+
+def _signed(snapshot: Snapshot, world: World) -> object:
+    return snapshot.signed_attributes(world.tenant.address)
 
 
 class Server:

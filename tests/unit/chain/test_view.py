@@ -182,6 +182,7 @@ def test_one_absence_tears_nothing_down(world: World) -> None:
         world.send(delete_attributes(me, me, ["avpn/network/prod"]))
         once = read_view(sources, provider=world.providers[0], keep=keep, previous=back)
         assert prod(world) in once.networks
+        assert once.seen_records[prod(world)][-1].digest == "" and not record_gone(once, prod(world))
         same_height = read_view(sources, provider=world.providers[0], keep=keep, previous=once)
         assert prod(world) in same_height.networks, "the same block asked again is no second word"
         world.chain.block()
