@@ -275,6 +275,25 @@ def test_forged_certificates(desk: Desk) -> None:
         desk.ask(1, Learn(fewer, value))
 
 
+def test_a_good_certificate_with_another_value_teaches_nothing(desk: Desk) -> None:
+    prepare, change = desk.lock()
+    promises = desk.promises(prepare, (1, 2))
+    accept = Accept(prepare.instance, prepare.ballot, promises, change, desk.parent.certificate)
+    taken = [desk.ask(voter, accept) for voter in (1, 2)]
+    certificate = Certificate.of([one.acceptance for one in taken if isinstance(one, answers.Accepted)])
+    child = apply_change(desk.parent.value, desk.parent.certificate.hash, change)
+    freed = replace(
+        child, slots={**child.slots, **{key: replace(one, bound=False) for key, one in child.slots.items()}}
+    )
+    for wrong in (freed, replace(child, version=child.version + 1), replace(child, hosts={}), desk.parent.value):
+        with pytest.raises(BadProof):
+            desk.ask(3, Learn(certificate, wrong))
+    before = desk.ask(3, Fetch(child.network))
+    assert isinstance(before, answers.Fetched) and before.update is not None
+    assert before.update.certificate == desk.parent.certificate
+    assert desk.ask(3, Learn(certificate, child)) == answers.Learned(child.version)
+
+
 def test_old_view_gives_no_vote(desk: Desk) -> None:
     prepare, _change = desk.lock()
     old = desk.chain.view()
