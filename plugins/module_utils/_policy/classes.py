@@ -38,6 +38,12 @@ class Classes:
         self._memberships = {member: ",".join(groups) for member, groups in belongs.items()}
         # 0 stays free for nobody, so that no class is 0.
         self._groups = _numbers(set(self._memberships.values()), _GROUP_BITS, least=1, what="combinations of groups")
+        # Looked up for every peer of every rule, so made once: a manifest may name groups twenty thousand times.
+        shift = _MEMBER_BITS + _LEASE_BITS
+        self._spans: dict[str, list[Span]] = {}
+        for membership, number in self._groups.items():
+            for group in filter(None, membership.split(",")):
+                self._spans.setdefault(group, []).append((number << shift, ((number + 1) << shift) - 1))
         self._members = _numbers(leases, _MEMBER_BITS, what="members")
         self._leases = {
             member: _numbers((str(gseq) for gseq in numbers), _LEASE_BITS, what=f"leases of {member}")
@@ -53,12 +59,7 @@ class Classes:
         if isinstance(peer, AnyMember):
             return [EVERY]
         if isinstance(peer, GroupPeer):
-            shift = _MEMBER_BITS + _LEASE_BITS
-            return [
-                (number << shift, ((number + 1) << shift) - 1)
-                for membership, number in self._groups.items()
-                if peer.group in membership.split(",")
-            ]
+            return self._spans.get(peer.group, [])
         if peer.member not in self._members:
             return []
         if peer.gseq is None:
