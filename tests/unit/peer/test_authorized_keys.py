@@ -8,7 +8,7 @@ import os
 import pathlib
 
 import pytest
-from scene import ALICE, P1, P2, HostTree, host, network, ssh_key, view
+from scene import ALICE, P1, P2, P3, HostTree, host, network, ssh_key, view
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
 from ansible_collections.akash.avpn.plugins.module_utils._peer.authorized_keys import lookup
@@ -62,6 +62,18 @@ def test_options_in_a_record_never_come_out(tree: HostTree, smuggled: str) -> No
     tree.paths.view.write_text(text.replace(json.dumps(KEY), json.dumps(smuggled)))
     with pytest.raises(AvpnError, match="access"):
         lookup(tree.paths, "avpn", KIND, BASE64)
+
+
+def test_a_key_that_is_in_the_view_without_a_role_here_gets_nothing(tmp_path: pathlib.Path) -> None:
+    """A view also holds hosts that share no network with this one, their host keys, and networks elsewhere."""
+    tree = HostTree.make(tmp_path, P1)
+    elsewhere = network(ALICE, "away", (P2, P3), access=(ssh_key("alice away"),))
+    tree.save(view([network(ALICE, "prod", (P1, P2), access=(KEY,)), elsewhere], [host(P1), host(P2), host(P3)]))
+    for label in (f"{P3} client", "alice away", f"{P2} host"):
+        key = ssh_key(label).split(" ")[1]
+        assert key in tree.paths.view.read_text()
+        assert lookup(tree.paths, "avpn", KIND, key) is None
+    assert lookup(tree.paths, "avpn", KIND, ssh_key(f"{P2} client").split(" ")[1]) is not None
 
 
 def test_a_stranger_makes_the_host_look_at_the_chain_at_most_now_and_then(tree: HostTree) -> None:
