@@ -16,8 +16,8 @@ from .._common.errors import AvpnError, InvalidInput
 from .._manifest.model import Manifest
 from .._peer import config as host_config
 from .._peer.config import HostConfig
-from .._peer.ledgers import affordable, path_of
 from .._peer.paths import Paths
+from .._quorum.budget import affordable
 from . import state
 from .host import Host
 from .model import HostPlan
@@ -56,7 +56,7 @@ def load_inputs(paths: Paths) -> Inputs:
     manifests: dict[str, tuple[Manifest, int]] = {}
     unreadable: dict[str, str] = {}
     records = _records(view)
-    worth = affordable(paths, {network: record.owner for network, record in records})
+    worth = affordable(paths.ledgers, {network: record.owner for network, record in records})
     for network, record in records:
         try:
             value = _ledger(paths, record, worth)
@@ -104,7 +104,7 @@ def _ledger(paths: Paths, record: NetworkRecord, worth: frozenset[str]) -> Value
     from .._quorum.authorship import verify_authorship
     from .._quorum.cache import read_certified
 
-    path = path_of(paths, record.id)
+    path = paths.ledgers / f"{record.id}.json"
     if os.path.lexists(path) and record.id not in worth:
         raise InvalidInput("and its owner's other ledgers are too large together", where=str(path))
     certified = read_certified(path)

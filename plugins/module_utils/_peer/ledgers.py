@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._common.errors import Unavailable
+from .._quorum import budget
 from .paths import Paths
 
 _LIMIT = 64 << 20
-MOST_OF_OWNER = 16 << 20  # bytes of one owner's ledgers together: two of the largest, or dozens of usual ones
 _DEPLOYMENTS, _PROVIDERS = 512, 256  # of one owner's ledgers together
 _HEAD = 64 << 10  # bytes in which the certificate surely ends; the value, much longer, follows it
 
@@ -57,19 +56,8 @@ def position(paths: Paths, network: str) -> tuple[int, int] | None:
 
 
 def affordable(paths: Paths, owners: Mapping[str, str]) -> frozenset[str]:
-    """Those of the networks (id -> owner) whose cached ledgers are worth their memory: each owner's smallest, up to
-    MOST_OF_OWNER bytes in all. A tenant whose own nodes are the voters may certify what it likes."""
-    sizes: list[tuple[int, str]] = []
-    for network in owners:
-        with contextlib.suppress(OSError):
-            sizes.append((os.lstat(path_of(paths, network)).st_size, network))
-    spent: dict[str, int] = {}
-    found = set()
-    for size, network in sorted(sizes):
-        spent[owners[network]] = spent.get(owners[network], 0) + size
-        if spent[owners[network]] <= MOST_OF_OWNER:
-            found.add(network)
-    return frozenset(found)
+    """Those of the networks (id -> owner) whose cached ledgers may be read."""
+    return budget.affordable(paths.ledgers, owners)
 
 
 def references(paths: Paths, owners: Mapping[str, str]) -> References:

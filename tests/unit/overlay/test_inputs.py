@@ -19,8 +19,8 @@ from ansible_collections.akash.avpn.plugins.module_utils._chain.view import save
 from ansible_collections.akash.avpn.plugins.module_utils._common import canonical
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable, Unsupported
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.inputs import load_inputs, make_host, make_plan
-from ansible_collections.akash.avpn.plugins.module_utils._peer import ledgers
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
+from ansible_collections.akash.avpn.plugins.module_utils._quorum import budget
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
     batch_json,
     host_json,
@@ -239,7 +239,7 @@ def test_an_unconfigured_host_says_what_to_do(tmp_path: Path) -> None:
 
 def test_ledgers_too_large_together_are_left_alone(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = paths.ledgers.glob("*.json")
-    monkeypatch.setattr(ledgers, "MOST_OF_OWNER", path.stat().st_size - 1)
+    monkeypatch.setattr(budget, "MOST_OF_OWNER", path.stat().st_size - 1)
     inputs = load_inputs(paths)
     assert inputs.ledgers == {}
     assert "too large" in inputs.unreadable[path.stem]

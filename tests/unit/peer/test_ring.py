@@ -10,7 +10,7 @@ import pathlib
 import stat
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scene import ALICE, BOB, P1, P2, P3, P4, HostTree, host, host_json, network, raw_key, view
 
@@ -29,6 +29,7 @@ def test_the_first_host_makes_a_key_for_itself_alone(tmp_path: pathlib.Path) -> 
     assert stat.S_IMODE(paths.keyring.stat().st_mode) == 0o600
 
 
+@settings(deadline=None)  # it writes files, as fast as the disk takes them
 @given(order=st.permutations(range(4)), pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12))
 def test_hosts_that_meet_in_any_order_end_with_one_key(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], pairs: list[tuple[int, int]]
@@ -43,7 +44,7 @@ def test_hosts_that_meet_in_any_order_end_with_one_key(
     for one, other in pairs:
         meet(one, other)
     # A chain of acquaintances, each asking its neighbours, as often as it takes from one end to the other.
-    for _ in order:
+    for _unused in order:
         for left, right in itertools.pairwise(order):
             meet(left, right)
             meet(right, left)
@@ -76,8 +77,8 @@ def test_the_agent_joins_only_hosts_it_shares_leases_with_at_addresses_peers_may
         host(P3, "198.18.0.3"),
         host(P4, "198.18.0.4", gossip_address="127.0.0.1"),
     ]
-    settings = config.parse(host_json(P1))
-    assert ring_command.join_addresses(Identities(view(entries, hosts), P1), settings) == ["198.18.0.2:7946"]
+    parsed = config.parse(host_json(P1))
+    assert ring_command.join_addresses(Identities(view(entries, hosts), P1), parsed) == ["198.18.0.2:7946"]
     tree.save(view(entries, hosts))
     assert not ring_command.prepare(tree.paths)  # no key yet, no ring
     ring.agree(tree.paths, [])
