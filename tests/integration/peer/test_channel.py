@@ -22,6 +22,9 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import (
     NotPermitted,
     Unavailable,
 )
+from ansible_collections.akash.avpn.plugins.module_utils._peer.hints import take
+from ansible_collections.akash.avpn.plugins.module_utils._peer.keys import fingerprint
+from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Limits
 
 if TYPE_CHECKING:
     from conftest import Channel
@@ -101,6 +104,36 @@ def test_a_tenant_may_not_speak_to_the_quorum_nor_get_the_rings_key(populated: C
     for request in ({"op": "prepare", "network": network}, {"op": "ring"}, {"op": "versions"}):
         with pytest.raises(NotPermitted):
             ask(populated, ALICE, "alice", **request)
+
+
+def test_a_host_that_only_votes_does_not_get_the_rings_key(populated: Channel) -> None:
+    """Anybody can register as a provider and be named by a tenant of its own."""
+    populated.networks[0] = scene.network(
+        ALICE, "prod", (P1, P2), access=(populated.public("alice"),), founders=(P1, P4)
+    )
+    populated.save()
+    assert list(ask(populated, P4, str(P4), op="versions")) == [populated.networks[0].record.id]
+    with pytest.raises(NotPermitted):
+        ask(populated, P4, str(P4), op="ring")
+    assert set(ask(populated, P2, str(P2), op="ring")) == {"key"}
+
+
+def test_what_a_caller_asked_for_too_often_is_not_done(populated: Channel) -> None:
+    network = populated.networks[0].record.id
+    hint = {"op": "hint", "network": network, "kind": "ledger", "version": 5}
+    put = {"op": "manifest-put", "network": network, "manifest": {}}
+    with populated.client(P2, str(P2)) as client:
+        client.call(P1, hint)
+        assert take(populated.tree.paths.hints)
+        with pytest.raises(InvalidInput):
+            client.call(P1, put)
+        limits = Limits(populated.tree.paths.limits, fingerprint(populated.public(str(P2))))
+        with limits._times() as times:
+            times |= {"hint": time.time() + 1000, "manifest-put": time.time() + 1000}
+        assert client.call(P1, hint) == {}
+        assert take(populated.tree.paths.hints) == []
+        with pytest.raises(Unavailable, match="too many manifests"):
+            client.call(P1, put)
 
 
 def test_strangers_dont_get_in(populated: Channel) -> None:
