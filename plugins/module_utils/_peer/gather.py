@@ -170,7 +170,10 @@ def _ring(paths: Paths, identities: Identities, pull: Pull, due: bool) -> bool:
 
 
 def _forget(paths: Paths, view: View, identities: Identities) -> None:
-    """Remove what is kept of networks that this host has left for good (R12). A founder's voter keeps its own state."""
+    """Remove what is kept of networks that this host has left for good (R12).
+
+    A founder goes on voting: its voter's state and the ledger stay, the tenant's policies don't.
+    """
     from .._manifest.store import ManifestStore
     from .._quorum.cache import LedgerCache
     from . import ledgers
@@ -179,9 +182,12 @@ def _forget(paths: Paths, view: View, identities: Identities) -> None:
     for network in set(ledgers.networks(paths)) | set(manifests.networks()):
         entry = identities.networks.get(network)
         gone = record_gone(view, network) or (network in view.networks and entry is None)
-        if gone and not _still_bound(paths, network, identities):
+        left = gone or (network in view.networks and not identities.takes_part(network))
+        if not left or _still_bound(paths, network, identities):
+            continue
+        manifests.remove(network)
+        if gone:
             LedgerCache(paths.ledgers).remove(network)
-            manifests.remove(network)
 
 
 def _still_bound(paths: Paths, network: str, identities: Identities) -> bool:

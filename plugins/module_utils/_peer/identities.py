@@ -68,6 +68,11 @@ class Identities:
             if here.provider in entry.participants() or here in _voters(entry)
         }
 
+    def takes_part(self, network: str) -> bool:
+        """Whether this host's provider holds a running lease there; a host that only votes needs no manifest."""
+        entry = self.networks.get(network)
+        return entry is not None and self.here.provider in entry.participants()
+
     def may_act(self, node: NodeId, network: str) -> bool:
         """Whether a host takes part in, or votes for, a network that this host is concerned with."""
         entry = self.networks.get(network)

@@ -156,6 +156,10 @@ class Host:
         from .._manifest import envelope
         from .._manifest.store import Adopted, Contradicted, ManifestStore
 
+        if not self._identities().takes_part(request.network):
+            # It only votes, and would keep the manifest from nobody and for nobody.
+            what = "this host holds no lease of the network"
+            raise Unavailable(what, remedy="Hand the manifest to a provider that takes part")
         wait = self._limits.take("manifest-put", every=1, burst=20)
         if wait > 0:
             raise Unavailable(f"too many manifests; the next in {wait:.0f} s")

@@ -122,6 +122,8 @@ class Pull:
         have = own.manifest if kind == "manifest" else (own.ledger[1] if own.ledger else None)
         if kind not in ("ledger", "manifest") or (have is not None and have >= version):
             return
+        if kind == "manifest" and not self.identities.takes_part(network):
+            return
         # Hints may be lies: looks that find nothing are limited, those that find something are free.
         # For each network, or the hosts of one could keep this host from following the hints about another.
         look = f"look {network}"
@@ -146,7 +148,8 @@ class Pull:
         due = []
         if theirs.ledger is not None and (own.ledger is None or theirs.ledger > own.ledger):
             due.append("ledger")
-        if theirs.manifest is not None and (own.manifest is None or theirs.manifest > own.manifest):
+        newer = theirs.manifest is not None and (own.manifest is None or theirs.manifest > own.manifest)
+        if newer and self.identities.takes_part(network):
             due.append("manifest")
         for kind in due:
             for _node, answer in self._ask([node], self._request(network, kind)):

@@ -17,10 +17,10 @@ import scene
 from scene import P1, P2
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import NetworkView, Voter
-from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import adr36, envelope
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import ManifestStore
-from ansible_collections.akash.avpn.plugins.module_utils._peer import ledgers, ring
+from ansible_collections.akash.avpn.plugins.module_utils._peer import gather, ledgers, ring
 from ansible_collections.akash.avpn.plugins.module_utils._peer.hints import take
 from ansible_collections.akash.avpn.plugins.module_utils._peer.identities import Identities
 from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Limits
@@ -164,3 +164,31 @@ def test_the_rings_key_travels_between_lease_holders(world: Channel, tmp_path: p
         assert Pull(tree.paths, identities, client).agree_on_ring()
     assert ring.current_key(tree.paths) == key
     assert json.loads(tree.paths.keyring.read_text())[0] == key
+
+
+def test_a_founder_without_a_lease_has_no_manifest_any_more(world: Channel, tmp_path: pathlib.Path) -> None:
+    entry, network = world.networks[0], world.networks[0].record.id
+    signed = envelope.sign(network, 3, {}, SECRET)
+    ManifestStore(world.tree.paths.manifests).adopt(signed, entry.record)
+    own(world.tree.paths.manifests)
+    # The last lease of P2 closes; its voter goes on.
+    left = replace(entry, leases=tuple(lease for lease in entry.leases if lease.id.provider != P2.provider))
+    tree, _unused = other(world, tmp_path)
+    ManifestStore(tree.paths.manifests).adopt(signed, entry.record)
+    LedgerCache(tree.paths.ledgers).save(certified(entry, SIGNERS))
+    view = scene.view([left], list(world.hosts.values()))
+    identities = Identities(view, P2)
+    gather._forget(tree.paths, view, identities)
+    assert not ManifestStore(tree.paths.manifests).networks()
+    assert list(ledgers.networks(tree.paths)) == [network]
+    with world.client(P2, str(P2)) as client:
+        pull = Pull(tree.paths, identities, client)
+        pull.compare()
+        pull.follow({network: [("manifest", 3)]})
+    assert pull.news == set()
+    assert not ManifestStore(tree.paths.manifests).networks()
+    # And nobody can hand one in where it would be kept for nobody.
+    world.networks = [replace(left, leases=tuple(lease for lease in entry.leases if lease.id.provider != P1.provider))]
+    world.save()
+    with world.client(owner(), "alice") as tenant, pytest.raises(Unavailable, match="no lease"):
+        tenant.call(P1, {"op": "manifest-put", "network": network, "manifest": envelope.to_document(signed)})
