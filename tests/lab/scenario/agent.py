@@ -71,11 +71,11 @@ def answer(identity: bytes, ports: list[int], ready: int) -> None:
     os.close(ready)
     detach()
     while True:
-        for key, _ in selector.select():
+        for key, _unused in selector.select():
             given: Any = key.fileobj
             try:
                 if given in listeners:
-                    connection, _ = given.accept()
+                    connection, _unused = given.accept()
                     connection.settimeout(2)
                     connection.sendall(identity)
                     selector.register(connection, selectors.EVENT_READ)
@@ -212,11 +212,11 @@ def first_address(answer_: bytes, number: int, family: int) -> tuple[str | None,
     if flags & 15:
         return None, {3: "no such name", 5: "refused"}.get(flags & 15, f"rcode {flags & 15}")
     at = 12
-    for _ in range(questions):
+    for _unused in range(questions):
         at = skip_name(answer_, at) + 4
-    for _ in range(answers):
+    for _unused in range(answers):
         at = skip_name(answer_, at)
-        kind, _, _, length = struct.unpack("!HHIH", answer_[at : at + 10])
+        kind, _class, _lifetime, length = struct.unpack("!HHIH", answer_[at : at + 10])
         data = answer_[at + 10 : at + 10 + length]
         at += 10 + length
         if kind == RECORD_TYPES[family]:

@@ -18,12 +18,17 @@ REPORT = "/var/lib/avpn-host/reconcile.json"
 PATIENCE = 300.0  # seconds: the machine may be busy with other things
 
 
-def eventually(check: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
-    """Wait until something is so; returns the seconds waited, LabError with ``what`` if it doesn't become so."""
+def eventually(
+    check: Callable[[], bool], what: str, seconds: float = PATIENCE, told: Callable[[], object] | None = None
+) -> float:
+    """Wait until something is so; returns the seconds waited.
+
+    LabError with ``what``, and with what ``told`` says then, if it doesn't become so.
+    """
     start = time.monotonic()
     while not check():
         if time.monotonic() - start > seconds:
-            raise LabError(f"not within {seconds:g} s: {what}")
+            raise LabError(f"not within {seconds:g} s: {what}" + (f": {told()}" if told else ""))
         time.sleep(0.3)
     return time.monotonic() - start
 

@@ -360,7 +360,7 @@ class Story:
                 workloads = self._namespaces(host, tenant)
                 state = self.applied(host, tenant)
                 for label, entry in (state or {"endpoints": {}})["endpoints"].items():
-                    member, _, index = label.split("/")
+                    member, _unused, index = label.split("/")
                     namespace = workloads.get(label)
                     if namespace is None or entry["state"] != "attached":
                         continue
@@ -372,7 +372,7 @@ class Story:
         """Endpoint → workload namespace on a host, by the leases that its last state names."""
         return {
             label: workload_name(_namespace(lease), int(label.split("/")[2]))
-            for label, (lease, node, _) in self.known(host, tenant).items()
+            for label, (lease, node, _unused) in self.known(host, tenant).items()
             if node.endswith(f"/{host}")
         }
 
