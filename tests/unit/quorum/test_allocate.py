@@ -25,8 +25,12 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Va
 
 
 def settle(chain: Chain, value: Value, number: int) -> Value:
-    """All that one host wants is agreed; every step is valid."""
-    for _ in range(4):
+    """All that one host wants is agreed; every step is valid.
+
+    The most steps: the record; claims that reuse addresses; removals, which wait for those; claims of what the
+    removals freed; nothing.
+    """
+    for _unused in range(5):
         change = builder(chain, number)(value)
         if change is None:
             return value
@@ -48,7 +52,7 @@ def test_life_of_a_network(seed: int, prefix: int) -> None:
     value = genesis(chain.record(), chain.height)
     check(None, "", value, chain.view())
     addresses: dict[EndpointId, object] = {}
-    for _ in range(25):
+    for _unused in range(25):
         what = dice.random()
         running = [lease for lease in chain.leases.values() if lease.running]
         if what < 0.2:
