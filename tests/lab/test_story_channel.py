@@ -139,7 +139,7 @@ def test_no_shell(story: Story, visitor: tuple[str, str, str]) -> None:
 
 
 def test_no_forwarding(story: Story, visitor: tuple[str, str, str]) -> None:
-    source, key, _ = visitor
+    source, key, _unused = visitor
     local = channel.ssh(story.lab, source, "provider1", key, flags=["-W", "127.0.0.1:22"])
     assert local.returncode != 0
     assert "SSH-" not in local.stdout
@@ -153,7 +153,7 @@ def test_no_forwarding(story: Story, visitor: tuple[str, str, str]) -> None:
 
 
 def test_no_file_transfer(story: Story, visitor: tuple[str, str, str]) -> None:
-    source, key, _ = visitor
+    source, key, _unused = visitor
     target = f"avpn@{story.lab.host('provider1').address}"
     given = channel.options(key, port_flag="-P")
     for command in (
@@ -173,7 +173,7 @@ def test_no_file_transfer(story: Story, visitor: tuple[str, str, str]) -> None:
 
 
 def test_no_other_user_and_nothing_of_the_teams_own_sshd(story: Story, visitor: tuple[str, str, str]) -> None:
-    source, key, _ = visitor
+    source, key, _unused = visitor
     for user, port in (("root", channel.PORT), ("nobody", channel.PORT), ("avpn", 22), ("root", 22)):
         done = channel.ssh(story.lab, source, "provider1", key, "id", user=user, port=port)
         assert "Permission denied" in done.stderr, (user, port, done.stderr)

@@ -51,7 +51,7 @@ def _orders() -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
     """The order of words in each round: rho applied again and again, on the right after pi(i) = 9i + 5."""
     left = [tuple(range(16))]
     right = [tuple((9 * i + 5) % 16 for i in range(16))]
-    for _ in range(4):
+    for _unused in range(4):
         left.append(tuple(_RHO[i] for i in left[-1]))
         right.append(tuple(_RHO[i] for i in right[-1]))
     return left, right

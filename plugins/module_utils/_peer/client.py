@@ -106,7 +106,7 @@ class PeerClient:
 
         for node, request in requests.items():
             threading.Thread(target=one, args=(node, request), daemon=True).start()
-        for _ in requests:
+        for _unused in requests:
             yield done.get()
 
     def call_all(

@@ -47,7 +47,7 @@ class Session:
 
     def serve(self, handle: Callable[[bytes], bytes]) -> str:
         """Answer each line with ``handle(line)`` (a line). Returns why the session ended, for the log."""
-        for _ in range(self._bounds.requests):
+        for _unused in range(self._bounds.requests):
             try:
                 line = self._read()
             except AvpnError as error:

@@ -187,7 +187,7 @@ def test_differences_lead_to_the_same_table_as_loading(wire: Wire) -> None:
         def some() -> list[Any]:
             return [
                 {"peers": random.sample(peers, random.randint(1, 4)), "ports": random.sample(ports, 2)}
-                for _ in range(random.randint(0, 3))
+                for _unused in range(random.randint(0, 3))
             ]
 
         document = {

@@ -142,7 +142,7 @@ def test_no_packet_slips_through_while_rules_change(wire: Wire) -> None:
 
         def blast() -> None:
             while not stop.is_set():
-                for _ in range(50):
+                for _unused in range(50):
                     client.send(b"x" * 100)
                 time.sleep(0.001)
 
@@ -249,7 +249,7 @@ def test_spoofed_sources_are_dropped_at_the_veth(wire: Wire, version: int) -> No
 
 def test_connections_of_one_endpoint_are_limited(wire: Wire) -> None:
     wire.enforce(parse(rules(["tcp/5432"])), connections=3)
-    pairs = [connection(wire, 4, 5432) for _ in range(3)]
+    pairs = [connection(wire, 4, 5432) for _unused in range(3)]
     try:
         with pytest.raises(TimeoutError):
             connection(wire, 4, 5432)

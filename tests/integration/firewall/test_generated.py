@@ -40,7 +40,7 @@ def generated(choose: random.Random) -> dict[str, Any]:
                 "peers": choose.sample(PEERS, choose.randint(1, 4)),
                 "ports": choose.sample(PORTS, choose.randint(1, 3)),
             }
-            for _ in range(choose.randint(0, most))
+            for _unused in range(choose.randint(0, most))
         ]
 
     keys = choose.sample((*MEMBERS, *MEMBERS, "db/1", "db/2", "web/1"), choose.randint(3, 7))

@@ -153,7 +153,7 @@ def _start(channel: Channel) -> subprocess.Popen[bytes]:
     log = open(channel.keys.parent / "sshd.log", "wb")  # noqa: SIM115 - belongs to the process
     process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=log, stdin=subprocess.DEVNULL)
     log.close()
-    for _ in range(100):
+    for _unused in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", channel.port)) == 0:
                 return process

@@ -50,7 +50,7 @@ def test_a_tenant_and_a_provider_are_answered(populated: Channel) -> None:
 
 def test_a_connection_is_kept_and_counted(populated: Channel) -> None:
     with populated.client(ALICE, "alice") as client:
-        for _ in range(3):
+        for _unused in range(3):
             client.call(P1, {"op": "hello"})
         assert client.counters.connections == 1
         assert client.counters.requests == 3
@@ -202,7 +202,7 @@ def test_a_line_without_end_is_cut_off(populated: Channel) -> None:
 
 
 def test_sessions_of_one_key_are_limited(populated: Channel) -> None:
-    clients = [populated.client(ALICE, "alice") for _ in range(9)]
+    clients = [populated.client(ALICE, "alice") for _unused in range(9)]
     try:
         for client in clients[:8]:
             client.call(P1, {"op": "hello"})
@@ -230,11 +230,11 @@ def test_sessions_of_one_account_are_limited_whatever_its_keys(populated: Channe
             stack.enter_context(populated.client(owner, label)).call(P1, {"op": "hello"})
 
         for label in labels[:2]:
-            for _ in range(6):
+            for _unused in range(6):
                 session(ALICE, label)
         with pytest.raises(Unavailable, match="12 sessions"):
             session(ALICE, "alice")
-        for _ in range(3):
+        for _unused in range(3):
             session(BOB, "bob")
             session(ALICE, "alice3")  # has a place among Bob's, so it is let in, as whoever it says it is
 
@@ -242,7 +242,7 @@ def test_sessions_of_one_account_are_limited_whatever_its_keys(populated: Channe
 def test_a_tenant_triggers_reconciliation_but_not_endlessly(populated: Channel) -> None:
     network = populated.networks[0].record.id
     with populated.client(ALICE, "alice") as client:
-        for _ in range(3):
+        for _unused in range(3):
             assert len(client.call(P1, {"op": "reconcile", "network": network})["request"]) == 32
         with pytest.raises(Unavailable, match="too often"):
             client.call(P1, {"op": "reconcile", "network": network})

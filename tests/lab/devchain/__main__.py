@@ -21,7 +21,7 @@ from .server import Address, serve
 
 def address(text: str) -> Address:
     """``host:port`` or ``[host]:port``."""
-    host, _, port = text.rpartition(":")
+    host, _unused, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not host:port")
     return host.strip("[]"), int(port)
@@ -29,7 +29,7 @@ def address(text: str) -> Address:
 
 def grant(text: str) -> tuple[str, int]:
     """``address=amount``."""
-    account, _, amount = text.partition("=")
+    account, _unused, amount = text.partition("=")
     if not amount.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not address=amount")
     return account, int(amount)

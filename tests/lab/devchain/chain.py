@@ -306,7 +306,7 @@ class Chain:
         blocks are as good as simultaneous.
         """
         with self.lock:
-            for _ in range(blocks):
+            for _unused in range(blocks):
                 if seconds_each:
                     last = self._blocks[self._height].time
                     self.block(last + int(seconds_each * _SECOND))

@@ -270,7 +270,7 @@ class Operations:
                 "pending": self._chain.pending,
                 "transactions": len(self._chain.transactions()),
                 **{
-                    table: sum(1 for _ in view.items(table))
+                    table: sum(1 for _unused in view.items(table))
                     for table in ("accounts", "providers", "deployments", "leases", "audit")
                 },
             }

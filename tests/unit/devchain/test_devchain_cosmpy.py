@@ -102,14 +102,14 @@ def test_refusals_as_cosmpy_sees_them(devchain: Devchain) -> None:
 
 
 def test_many_clients_at_once(devchain: Devchain) -> None:
-    wallets = [devchain.wallet() for _ in range(6)]
+    wallets = [devchain.wallet() for _unused in range(6)]
     target = wallets[0].address()
     failures: list[BaseException] = []
 
     def work(index: int) -> None:
         try:
             client = devchain.ledger()
-            for _ in range(3):
+            for _unused in range(3):
                 client.send_tokens(target, 1, "uakt", wallets[index], fee=TxFee("1000uakt", 400_000))
         except (RuntimeError, BroadcastError) as error:
             failures.append(error)

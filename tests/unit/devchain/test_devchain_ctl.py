@@ -54,7 +54,7 @@ def run(devchain: Devchain, capsys: pytest.CaptureFixture[str]) -> Ctl:
 
 
 def test_the_life_of_a_lease(devchain: Devchain, run: Ctl) -> None:
-    tenant, provider = (str(LocalWallet.generate(prefix="akash").address()) for _ in range(2))
+    tenant, provider = (str(LocalWallet.generate(prefix="akash").address()) for _unused in range(2))
     assert run("fund", tenant, 500)["balance"] == 500
     record = run("provider", "set", "--owner", provider, "--attribute", "avpn/peer/n1=a=b", "--email", "o@p.example")
     assert record["attributes"] == [{"key": "avpn/peer/n1", "value": "a=b"}]
@@ -208,7 +208,7 @@ def test_history_survives_a_restart_too(tmp_path: Path, tenant: str) -> None:
     state = tmp_path / "chain.db"
     chain = Chain(state=state, keep=60)
     operations = Operations(chain)
-    for _ in range(205):
+    for _unused in range(205):
         operations.fund(tenant, 1)
     chain.close()
     again = Chain(state=state, keep=60)

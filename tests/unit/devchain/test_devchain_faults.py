@@ -32,7 +32,7 @@ def lease(devchain: Devchain) -> tuple[str, str]:
 
 def test_unavailable_a_number_of_times(devchain: Devchain, get: Get) -> None:
     devchain.faults.add("unavailable", count=2)
-    for _ in range(2):
+    for _unused in range(2):
         answer = get(LEASES)
         assert (answer.status, answer.json["code"], answer.json["details"]) == (503, 14, [])
     assert get(LEASES).status == 200

@@ -114,7 +114,7 @@ def test_two_thousand_blocks_are_kept_and_cheap() -> None:
     address = str(LocalWallet.generate(prefix="akash").address())
     operations.fund(address, 1)
     start = chain.height
-    for _ in range(5):
+    for _unused in range(5):
         chain.advance(500)
         operations.fund(address, 1)
     assert chain.oldest == chain.height - 2000

@@ -226,7 +226,7 @@ def test_the_newest_of_several_leases_is_meant() -> None:
     owner, team = address(), address()
     operations.provider_set(team)
     operations.deployment_create(owner, dseq=1)
-    for _ in range(3):
+    for _unused in range(3):
         operations.lease_create(owner, 1, team)
         operations.lease_close(owner, 1)
     found: Lease = market.find(chain.view(), owner, 1, 1, None, None)

@@ -168,7 +168,7 @@ def test_exactly_full_pages_of_an_old_node(devchain: Devchain, get: Get) -> None
 
 
 def test_providers_page_too(devchain: Devchain, get: Get) -> None:
-    owners = sorted(str(devchain.wallet().address()) for _ in range(5))
+    owners = sorted(str(devchain.wallet().address()) for _unused in range(5))
     for owner in owners:
         devchain.admin.provider_set(owner)
     path = "/akash/provider/v1beta4/providers"

@@ -188,7 +188,7 @@ def test_pending_transactions_raise_the_expected_sequence(chain: Chain, wallet: 
     block = chain.block()
     assert block.txs == (first, second)
     entry = audit.entry(chain.view(), str(tenant.address()), str(tenant.address()))
-    assert entry is not None and [key for key, _ in entry.attributes] == ["a", "b"]
+    assert entry is not None and [key for key, _unused in entry.attributes] == ["a", "b"]
 
 
 def test_messages_succeed_or_fail_together(chain: Chain, wallet: MakeWallet) -> None:

@@ -79,7 +79,7 @@ def test_cosmpy_signs_alike() -> None:
     from cosmpy.aerial.wallet import LocalWallet
     from cosmpy.crypto.keypairs import PrivateKey
 
-    for _ in range(5):
+    for _unused in range(5):
         key = PrivateKey(os.urandom(32))
         wallet = LocalWallet(key, prefix="akash")
         address = str(wallet.address())

@@ -81,6 +81,6 @@ def test_a_stranger_makes_the_host_look_at_the_chain_at_most_now_and_then(tree: 
     lookup(tree.paths, "avpn", KIND, stranger)
     assert os.listdir(tree.paths.hints) == []  # the view is seconds old
     os.utime(tree.paths.view, (0, 0))
-    for _ in range(5):
+    for _unused in range(5):
         lookup(tree.paths, "avpn", KIND, stranger)
     assert os.listdir(tree.paths.hints) == ["view"]

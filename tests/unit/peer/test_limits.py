@@ -31,19 +31,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_bucket_gives_its_burst_and_then_one_at_a_time(tmp_path: pathlib.Path, clock: Clock) -> None:
     caller = Limits(tmp_path, "caller")
-    assert [caller.take("x", every=10, burst=3) for _ in range(3)] == [0, 0, 0]
+    assert [caller.take("x", every=10, burst=3) for _unused in range(3)] == [0, 0, 0]
     assert caller.take("x", every=10, burst=3) == pytest.approx(10)
     assert caller.take("y", every=10) == 0  # another thing, another bucket
     clock.now += 10
     assert caller.take("x", every=10, burst=3) == 0
     assert caller.take("x", every=10, burst=3) > 0
     clock.now += 1000
-    assert [caller.take("x", every=10, burst=3) == 0 for _ in range(4)] == [True, True, True, False]
+    assert [caller.take("x", every=10, burst=3) == 0 for _unused in range(4)] == [True, True, True, False]
 
 
 def test_what_was_worth_it_is_given_back(tmp_path: pathlib.Path, clock: Clock) -> None:
     caller = Limits(tmp_path, "caller")
-    for _ in range(5):
+    for _unused in range(5):
         assert caller.take("look", every=10) == 0
         caller.give_back("look", every=10)
 

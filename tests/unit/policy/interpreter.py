@@ -121,12 +121,12 @@ def _class(text: str) -> int:
 
 def _interval(text: str) -> tuple[int, int]:
     if re.fullmatch(r"[0-9a-f]{1,4}:[0-9a-f]{1,4}(-[0-9a-f]{1,4}:[0-9a-f]{1,4})?", text):
-        first, _, last = text.partition("-")
+        first, _unused, last = text.partition("-")
         return _class(first), _class(last or first)
     if "/" in text:
         network = ipaddress.ip_network(text)
         return int(network.network_address), int(network.broadcast_address)
-    first, _, last = text.partition("-")
+    first, _unused, last = text.partition("-")
     if "." in text or ":" in text:
         return int(ipaddress.ip_address(first)), int(ipaddress.ip_address(last or first))
     return int(first), int(last or first)

@@ -70,7 +70,7 @@ def packets(draw: Any) -> Packet:
     version = draw(st.sampled_from((4, 6)))
     inside = [each.ipv4 if version == 4 else each.ipv6 for each in endpoints()]
     outside = [ipaddress.ip_address(text) for text in (_OUTSIDE4 if version == 4 else _OUTSIDE6)]
-    source, target = (draw(st.sampled_from(inside * 2 + outside)) for _ in range(2))
+    source, target = (draw(st.sampled_from(inside * 2 + outside)) for _unused in range(2))
     protocol = draw(st.sampled_from(("tcp", "udp", "sctp", "icmp" if version == 4 else "icmpv6", "other")))
     port = None
     if protocol in ("tcp", "udp", "sctp"):

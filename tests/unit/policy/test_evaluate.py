@@ -22,7 +22,7 @@ OPEN = {"ingress": ALL, "egress": ALL}
 
 
 def ask(document: dict[str, Any], source: str, target: str, port: str = "tcp/80") -> Decision:
-    protocol, _, number = port.partition("/")
+    protocol, _unused, number = port.partition("/")
     packet = Packet(ADDRESSES[source], ADDRESSES[target], protocol, int(number) if number else None)
     return evaluate(parse(document), endpoints(), packet)
 

@@ -111,7 +111,7 @@ class Simulation:
 
     def run(self, steps: int) -> int:
         """Returns how many versions were certified."""
-        for _ in range(steps):
+        for _unused in range(steps):
             kind = self.random.random()
             if kind < 0.07 or not self.pool:
                 self.start(self.random.randint(1, 3))

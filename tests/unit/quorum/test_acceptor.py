@@ -108,7 +108,7 @@ def test_identical_repeat_is_answered_alike_and_lower_is_refused(desk: Desk) -> 
     prepare, _change = desk.lock(counter=3)
     first = desk.ask(1, prepare)
     assert desk.ask(1, prepare) == first
-    lower, _ = desk.lock(counter=2)
+    lower, _unused = desk.lock(counter=2)
     refusal = desk.ask(1, lower)
     assert isinstance(refusal, answers.Refused)
     assert refusal.highest == prepare.ballot
@@ -118,11 +118,11 @@ def test_identical_repeat_is_answered_alike_and_lower_is_refused(desk: Desk) -> 
 def test_hold_keeps_others_away_until_it_ends(desk: Desk) -> None:
     prepare, _change = desk.lock()
     assert isinstance(desk.ask(1, prepare), answers.Promised)
-    other, _ = desk.lock(caller=2, counter=9)
+    other, _unused = desk.lock(caller=2, counter=9)
     refusal = desk.ask(1, other, 2)
     assert isinstance(refusal, answers.Refused)
     assert (refusal.holder, refusal.wait) == (node(1), 1000)
-    again, _ = desk.lock(counter=2)
+    again, _unused = desk.lock(counter=2)
     assert isinstance(desk.ask(1, again), answers.Promised)  # not away from itself
     desk.now += 1001
     assert isinstance(desk.ask(1, other, 2), answers.Promised)
@@ -132,7 +132,7 @@ def test_hold_is_given_up_by_its_holder(desk: Desk) -> None:
     prepare, _change = desk.lock()
     desk.ask(1, prepare)
     desk.ask(1, replace(prepare, hold=0))
-    other, _ = desk.lock(caller=2, counter=9)
+    other, _unused = desk.lock(caller=2, counter=9)
     assert isinstance(desk.ask(1, other, 2), answers.Promised)
 
 
@@ -140,16 +140,16 @@ def test_who_held_yields_as_long(desk: Desk) -> None:
     prepare, _change = desk.lock()
     desk.ask(1, prepare)
     desk.now += 1100
-    second, _ = desk.lock(counter=2)
+    second, _unused = desk.lock(counter=2)
     desk.ask(1, second)
-    other, _ = desk.lock(caller=2, counter=9)
+    other, _unused = desk.lock(caller=2, counter=9)
     assert isinstance(desk.ask(1, other, 2), answers.Promised)
 
 
 def test_holds_have_a_budget(desk: Desk) -> None:
     held = 0
     for counter in range(1, 40):
-        prepare, _ = desk.lock(counter=counter, run=f"{counter:032x}")
+        prepare, _unused = desk.lock(counter=counter, run=f"{counter:032x}")
         before = desk.now
         desk.ask(1, replace(prepare, hold=10_000))
         state = desk.voters.acceptors[1].store.network(desk.parent.value.network)
@@ -167,7 +167,7 @@ def test_counters_do_not_jump(desk: Desk) -> None:
     answer = desk.ask(1, prepare)
     assert isinstance(answer, answers.RejectedBy)
     assert answer.rule == "counter-jump"
-    low, _ = desk.lock(counter=MAX_COUNTER_JUMP)
+    low, _unused = desk.lock(counter=MAX_COUNTER_JUMP)
     promised = desk.ask(2, low)
     assert isinstance(promised, answers.Promised)
     shown = replace(prepare, shown=promised.promise)

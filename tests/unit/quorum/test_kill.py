@@ -121,7 +121,7 @@ def test_killed_voters_keep_their_word(chain: Chain, tmp_path: Path) -> None:
         everything = chain.endpoints(number)
         for upto in range(1, len(everything) + 1):
             some = dict(sorted(everything.items())[:upto])
-            for _ in range(50):
+            for _unused in range(50):
                 try:
                     transport = Pipes(voters, node(number), said)
                     with Proposer(

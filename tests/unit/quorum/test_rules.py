@@ -450,7 +450,7 @@ def test_batches_that_waste_are_refused_and_avoided(scene: Scene) -> None:
     scene.settle(2)
     endpoints = [endpoint for endpoint in scene.value.slots if endpoint.member == "api"]
     assert len(endpoints) == 600
-    for _ in range(3):
+    for _unused in range(3):
         scene.chain.height += 1
         slots = {key: replace(scene.value.slots[key], height=scene.chain.height) for key in endpoints[1:]}
         endpoints = endpoints[100:]

@@ -50,7 +50,7 @@ def check_host_uri(uri: str) -> None:
     """``https://host[:port]`` without a path."""
     try:
         parts = urlsplit(uri)
-        _ = parts.port
+        _unused = parts.port
     except ValueError:
         raise TxError(PROVIDER_URI, repr(uri)) from None
     if not parts.scheme:
