@@ -62,19 +62,21 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-# The commands are imported although nothing here calls them: what a module imports is what Ansible brings to the host.
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
 from ansible_collections.akash.avpn.plugins.module_utils._peer import (
-    authorized_keys,  # noqa: F401
-    command,  # noqa: F401
-    config_command,  # noqa: F401
+    authorized_keys,
+    command,
+    config_command,
     directories,
-    fastpath,  # noqa: F401
-    hint_command,  # noqa: F401
-    ring_command,  # noqa: F401
+    fastpath,
+    hint_command,
+    ring_command,
     software,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
+
+# Nothing here calls the commands: what a module imports is what Ansible brings to the host, where they are installed.
+_COMMANDS = (authorized_keys, command, config_command, fastpath, hint_command, ring_command)
 
 
 def _describe(found: software.Software | None, others: list[directories.Directory]) -> str:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable
+from typing import Union
 
 from .._common.errors import InvalidInput
 from .._common.fields import IPAddress
 
-Range = ipaddress.IPv4Network | ipaddress.IPv6Network
+Range = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _REMEDY = "If the address is right, the team adds its range to peer_ranges"

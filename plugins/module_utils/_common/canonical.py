@@ -67,7 +67,7 @@ def loads(text: str | bytes, *, where: str, limit: int, sparse: bool = False) ->
             data.decode("utf-8"),
             object_pairs_hook=pairs,
             parse_float=lambda _digits: refuse("a fraction"),
-            parse_constant=lambda name: refuse(name),
+            parse_constant=refuse,
             parse_int=integer,
         )
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from .._chain.arguments import ACCOUNT_SECRETS, sources_of
 from .._chain.model import HostRecord
 from .._chain.reading import read_view
 from .._common import canonical, fields
+from .._common.checked import instance
 from .._common.errors import InvalidInput, Unavailable
 from .._common.ids import network_id
 from .._peer.client import PeerClient
@@ -37,8 +38,7 @@ def document_of(params: Mapping[str, Any]) -> dict[str, Any]:
     content.check(document)
     # Ansible's own string types stay behind: what is signed is what the canonical bytes say.
     plain = canonical.loads(canonical.dumps(document), where="manifest", limit=content.MAX_BYTES)
-    assert isinstance(plain, dict)  # by content.check
-    return dict(plain)
+    return dict(instance(plain, dict, "a checked manifest"))
 
 
 def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:

@@ -65,8 +65,7 @@ def work(plan: NetworkPlan, attachment: Attachment, path: str, gateway: Seen, wo
     lines: list[str] = []
     inside: list[str] = []
     paired = near is not None and far is not None and near.peer == far.index and far.peer == near.index
-    if paired:
-        assert far is not None
+    if far is not None and paired:
         name = far.name
     else:
         name = _free(workload, far)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from .._chain.model import LeaseState, NetworkRecord, View
 from .._chain.view import record_gone
+from .._common.checked import present
 from .._common.ids import EndpointId
 from .._quorum.value import Slot, Value
 from .model import LiveSlot
@@ -61,5 +62,5 @@ def kept_slots(previous: Mapping[EndpointId, LiveSlot]) -> tuple[LiveSlot, ...]:
 
 
 def _live(value: Value, endpoint: EndpointId, slot: Slot) -> LiveSlot:
-    assert slot.address is not None  # by Value.bound
-    return LiveSlot(endpoint, slot.lease, slot.host, slot.address, ipv6_of(ula(value.network), slot.address))
+    address = present(slot.address, f"the address of the bound slot {endpoint}")
+    return LiveSlot(endpoint, slot.lease, slot.host, address, ipv6_of(ula(value.network), address))

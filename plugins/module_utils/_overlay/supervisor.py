@@ -28,14 +28,18 @@ class Supervisor(Protocol):
 
     def running(self) -> frozenset[str]:
         """Our instances that run now."""
-        ...
 
-    def start(self, unit: str) -> None: ...
-    def restart(self, unit: str) -> None: ...
-    def reload(self, unit: str) -> None: ...
+    def start(self, unit: str) -> None:
+        """Start it; nothing to do if it runs."""
+
+    def restart(self, unit: str) -> None:
+        """Stop it if it runs, and start it."""
+
+    def reload(self, unit: str) -> None:
+        """Have it read its files again."""
+
     def stop(self, unit: str) -> None:
         """Stop it and forget that it was; nothing to do if it never ran."""
-        ...
 
 
 class Systemd:

@@ -57,8 +57,8 @@ def main(paths: Paths) -> int:
     try:
         line = lookup(paths, *sys.argv[1:4]) if len(sys.argv) == 4 else None
     except (AvpnError, OSError) as error:
-        print(f"avpn-keys: {error}", file=sys.stderr)
+        sys.stderr.write(f"avpn-keys: {error}\n")
         return 1
     if line is not None:
-        print(line)
+        sys.stdout.write(f"{line}\n")
     return 0

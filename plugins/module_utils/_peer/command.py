@@ -35,7 +35,7 @@ _HANDLING_SECONDS = 60.0
 def main(paths: Paths) -> int:
     """Entry point. What the caller asked sshd to run instead (SSH_ORIGINAL_COMMAND) doesn't matter."""
     if len(sys.argv) != 2 or _FINGERPRINT.fullmatch(sys.argv[1]) is None:
-        print("avpn-peer: takes the fingerprint of the caller's key", file=sys.stderr)
+        sys.stderr.write("avpn-peer: takes the fingerprint of the caller's key\n")
         return 2
     caller = sys.argv[1]
     syslog.openlog("avpn-peer", syslog.LOG_PID, syslog.LOG_DAEMON)

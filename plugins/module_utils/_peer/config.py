@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from .._common import canonical, fields
 from .._common.errors import InvalidInput, Unsupported
@@ -16,7 +16,7 @@ from .._common.ids import NodeId
 
 _LIMIT = 1 << 20
 
-Range = ipaddress.IPv4Network | ipaddress.IPv6Network
+Range = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 @dataclass(frozen=True)

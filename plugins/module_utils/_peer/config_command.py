@@ -16,11 +16,11 @@ from .paths import Paths
 def main(_paths: Paths) -> int:
     """Entry point: 0 if the file is good, else the field that is wrong."""
     if len(sys.argv) != 2:
-        print("avpn-config: takes the file to check", file=sys.stderr)
+        sys.stderr.write("avpn-config: takes the file to check\n")
         return 2
     try:
         load(Path(sys.argv[1]))
     except AvpnError as error:
-        print(f"avpn-config: {error}", file=sys.stderr)
+        sys.stderr.write(f"avpn-config: {error}\n")
         return 1
     return 0

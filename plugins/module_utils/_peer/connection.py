@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._chain.model import HostRecord
+from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted, Unavailable, Unsupported
 from .messages import MAX_ANSWER
 
@@ -163,8 +164,8 @@ class LocalConnection:
             self._process = subprocess.Popen(list(command), **options)
         except (OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
             raise Unsupported("can't start its own peer command", where=where) from error
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self._in = present(self._process.stdin, "the pipe to the peer command").fileno()
+        self._out = present(self._process.stdout, "the pipe from the peer command").fileno()
         os.set_blocking(self._in, False)
 
     def exchange(self, line: bytes, seconds: float, most: int = MAX_ANSWER) -> bytes:

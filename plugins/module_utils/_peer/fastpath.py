@@ -49,13 +49,13 @@ def main(paths: Paths) -> int:
             if "ring" in found:
                 _run_ring(bool(found["ring"]), bool(found["ring_changed"]))
     except AvpnError as error:
-        print(f"avpn-fastpath: {error}", file=sys.stderr)
+        sys.stderr.write(f"avpn-fastpath: {error}\n")
         return 1
     for problem in problems:
-        print(problem, file=sys.stderr)
+        sys.stderr.write(f"{problem}\n")
     spent = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     news = ", ".join(f"{kind} {network[:12]}" for kind, network in found["news"]) or "nothing new"
-    print(f"avpn-fastpath: {news}; {time.monotonic() - started:.2f} s, {spent:.2f} CPU-s", file=sys.stderr)
+    sys.stderr.write(f"avpn-fastpath: {news}; {time.monotonic() - started:.2f} s, {spent:.2f} CPU-s\n")
     return 0 if "ring" in found else 1
 
 
@@ -79,7 +79,7 @@ def apply(paths: Paths) -> list[str]:
         resolvers = apply_resolvers(plan, host)
     for outcome in (overlay, resolvers):
         for change in outcome.changes:
-            print(f"avpn-fastpath: {change}", file=sys.stderr)
+            sys.stderr.write(f"avpn-fastpath: {change}\n")
         problems |= outcome.problems
     return _lines(problems)
 
@@ -95,7 +95,7 @@ def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
         short = registry[network].short
         try:
             if apply_ruleset(namespace(short), planned.firewall, host.run_directory(short) / "firewall.json"):
-                print(f"avpn-fastpath: {short}: firewall of manifest {planned.manifest}", file=sys.stderr)
+                sys.stderr.write(f"avpn-fastpath: {short}: firewall of manifest {planned.manifest}\n")
             enforced(host.paths, network, planned.manifest)
         except AvpnError as error:
             problems[network] = str(error)
@@ -111,7 +111,7 @@ def _run_ring(wanted: bool, changed: bool) -> None:
         command = ["systemctl", "--no-block", "--quiet", verb, _RING_UNIT]
         subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):
-        print(f"avpn-fastpath: can't {verb} {_RING_UNIT}", file=sys.stderr)
+        sys.stderr.write(f"avpn-fastpath: can't {verb} {_RING_UNIT}\n")
 
 
 def _lines(problems: dict[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .._chain.model import View
 from .._chain.view import load_view
 from .._common import canonical, fields
+from .._common.checked import instance
 from .._common.errors import AvpnError, InvalidInput, NotPermitted, Unavailable
 from . import hints, messages, requests
 from .config import HostConfig
@@ -129,8 +130,8 @@ class Host:
     def _versions(self, request: Request) -> Any:
         from .versions import versions
 
-        assert isinstance(request.role, Node)
-        return versions(self._paths, self._identities().common_networks(request.role.id))
+        node = instance(request.role, Node, "the caller of versions").id
+        return versions(self._paths, self._identities().common_networks(node))
 
     def _ring(self, request: Request) -> Any:
         from .ring import current_key
@@ -143,11 +144,11 @@ class Host:
     def _quorum(self, request: Request) -> Any:
         from .voter import Voter
 
-        assert isinstance(request.role, Node)
+        node = instance(request.role, Node, "the caller of a voter").id
         if self._voter is None:
             self._voter = Voter(self._paths, self._config, self._view, self._refreshed)
         document = {"op": request.op, "network": request.network, "as": str(request.role), **request.body}
-        return self._voter.answer(document, request.role.id)
+        return self._voter.answer(document, node)
 
     def _view(self) -> View:
         return self._identities().view

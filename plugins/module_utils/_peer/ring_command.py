@@ -83,10 +83,10 @@ def main(paths: Paths) -> int:
     """Entry point, as avpn."""
     try:
         if not prepare(paths):
-            print("avpn-ring: no ring: this host shares no network with another", file=sys.stderr)
+            sys.stderr.write("avpn-ring: no ring: this host shares no network with another\n")
             return 0
     except (AvpnError, OSError) as error:
-        print(f"avpn-ring: {error}", file=sys.stderr)
+        sys.stderr.write(f"avpn-ring: {error}\n")
         return 1
     environment = {"PATH": "/usr/bin:/bin"}
     os.execve("/usr/bin/serf", ["serf", "agent", f"-config-file={paths.serf_config}"], environment)  # noqa: S606

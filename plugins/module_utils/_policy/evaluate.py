@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._manifest.model import AnyMember, GroupPeer, Manifest, MemberPeer, Peer, Policy, Port, RangePeer, Rules
+from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, RangePeer, Rules
 from .endpoints import Address, Endpoint, Endpoints, Packet
 
 NO_RULE = "no rule matches"
@@ -113,7 +113,6 @@ def _is_peer(manifest: Manifest, peer: Peer, other: Endpoint | None, address: Ad
         return True
     if isinstance(peer, GroupPeer):
         return other.id.member in manifest.groups.get(peer.group, ())
-    assert isinstance(peer, MemberPeer)
     return peer.member == other.id.member and peer.gseq in (None, other.id.gseq)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from .._chain.model import NetworkView, View, Voter
+from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
 from . import answers, codec
@@ -240,8 +241,7 @@ class Acceptor:
             self._check_proposal(request, state, pending, view)
         with self.store.transaction() as database:
             self._check_age(view)
-            now = self.store.network(state.network)
-            assert now is not None
+            now = present(self.store.network(state.network), f"the state of {state.network}")
             if now.version != state.version:
                 return answers.Newer(self.store.update(now, (instance.generation, instance.version - 1)))
             pending = self.store.pending(state)
@@ -253,9 +253,9 @@ class Acceptor:
         return answers.Accepted(acceptance)
 
     def _overtaken(self, pending: Pending) -> Answer:
-        assert pending.promised is not None
+        promised = present(pending.promised, "the higher ballot")
         wait = max(0, pending.hold_until - self.store.milliseconds())
-        return answers.Refused(pending.promised, pending.promised.node, wait, pending.promise)
+        return answers.Refused(promised, promised.node, wait, pending.promise)
 
     def _check_proposal(self, request: Accept, state: NetworkState, pending: Pending, view: View) -> None:
         """The promises prove that this ballot may propose its value, and the value is a valid child."""

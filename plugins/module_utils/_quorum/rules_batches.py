@@ -15,6 +15,7 @@ from .._common.ids import NodeId
 from .change import references
 from .codec import host_json, lock_json, slot_json
 from .constants import WASTE_ALLOWANCE, WASTE_FACTOR
+from .errors import RuleBroken
 from .rule_context import Context, refuse
 from .signing import entry_digest, verify_batch
 from .value import Batch
@@ -98,8 +99,8 @@ def _attribute(context: Context, new: Mapping[str, Batch]) -> Authors:
     for kind, key, document, batch in _changed(context):
         where = f"{kind}s.{key}"
         name = covers.pop(entry_digest(kind, str(key), document), None)
-        refuse(name is None, "entry-unsigned", "is covered by no new batch", where)
-        assert name is not None
+        if name is None:
+            raise RuleBroken("entry-unsigned", "is covered by no new batch", where=where)
         refuse(batch is not None and batch != name, "entry-unsigned", f"names {batch}, but {name} covers it", where)
         authors[kind, key] = new[name].author
     refuse(bool(covers), "batch-extra", "cover entries that are not part of the change", "batches")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .._common.checked import present
 from .._common.ids import NodeId
 from .constants import MAX_LOCK_BLOCKS
 from .rule_context import Context, refuse, same_but_signature
@@ -19,10 +20,10 @@ def check(context: Context, authors: Authors) -> None:
         author = authors["lock", name]
         before = context.parent.locks.get(name)
         if lock is None:
-            assert before is not None
+            holder = present(before, f"the removed lock {name}").holder
             # The locks of a host that has left would stay for ever.
-            orphan = before.holder not in context.child.hosts
-            refuse(author != before.holder and not orphan, "lock-removal", f"is held by {before.holder}", where)
+            orphan = holder not in context.child.hosts
+            refuse(author != holder and not orphan, "lock-removal", f"is held by {holder}", where)
             continue
         refuse(author != lock.holder, "lock-author", f"is signed by {author} for {lock.holder}", where)
         refuse(author not in context.child.hosts, "lock-author", f"{author} is not a host of the network", where)

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address
 
 from .._common.ids import EndpointId
 from .constants import COOLDOWN_BLOCKS, RELEASE_BLOCKS, capacity, usable
+from .errors import RuleBroken
 from .rule_context import Context, refuse, same_but_signature
 from .rules_batches import Authors
 from .value import Slot
@@ -69,8 +70,8 @@ def _check_claim(context: Context, endpoint: EndpointId, slot: Slot, before: Slo
         where,
     )
     refuse(not record.permits(slot.lease.provider), "lease-provider", "the tenant's record doesn't permit it", where)
-    refuse(slot.address is None, "address-missing", "is bound without an address", where)
-    assert slot.address is not None
+    if slot.address is None:
+        raise RuleBroken("address-missing", "is bound without an address", where=where)
     refuse(
         not usable(context.child.record.cidr, slot.address),
         "address-in-range",
@@ -97,8 +98,8 @@ def _check_claim(context: Context, endpoint: EndpointId, slot: Slot, before: Slo
 
 
 def _check_unbound(slot: Slot, before: Slot | None, where: str) -> None:
-    refuse(before is None, "slot-change", "a new slot must be bound", where)
-    assert before is not None
+    if before is None:
+        raise RuleBroken("slot-change", "a new slot must be bound", where=where)
     expected = replace(before, bound=False, height=slot.height, batch=slot.batch)
     if not before.bound:
         refuse(before.address is None, "slot-change", "has no address left to give up", where)

@@ -32,11 +32,9 @@ class Signer(Protocol):
     @property
     def public_key(self) -> str:
         """Ed25519 public key, base64."""
-        ...
 
     def sign(self, text: bytes) -> str:
         """Signature of ``text``, 64 bytes in base64."""
-        ...
 
 
 class SeedSigner:

@@ -29,19 +29,15 @@ class Reader(Protocol):
     @property
     def height(self) -> int:
         """Height of the state that is read."""
-        ...
 
     def get(self, table: str, key: Key) -> Any:
         """The value of a cell, or None."""
-        ...
 
     def items(self, table: str) -> Iterator[tuple[Key, Any]]:
         """All cells of a table, in the order of their keys."""
-        ...
 
     def prefixed(self, table: str, prefix: Key) -> Iterator[tuple[Key, Any]]:
         """The cells whose keys begin with ``prefix``, in order."""
-        ...
 
 
 class _Table:

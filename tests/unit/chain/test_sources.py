@@ -399,7 +399,11 @@ def test_a_drip_is_cut_off() -> None:
 
 def test_passing_failures_are_retried() -> None:
     answers = [reply(503, b'{"code":14,"message":""}'), reply(429, b""), reply(200, b'{"a":1}')]
-    with Server(lambda handler: answers.pop(0)(handler)) as server:
+
+    def next_answer(handler: Any) -> None:
+        answers.pop(0)(handler)
+
+    with Server(next_answer) as server:
         client = JsonClient(server.url, plain_http=True, limits=Limits(timeout=1, total=5, attempts=3))
         assert client.get("/x") == {"a": 1}
 

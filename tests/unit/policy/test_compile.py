@@ -206,11 +206,11 @@ def test_rulesets_survive_the_state_file() -> None:
 def test_moved_addresses() -> None:
     before = list(endpoints())
     again = [dataclasses.replace(before[0], lease="another"), *before[2:]]
-    old, new = (compile_ruleset(None, Endpoints(each), [], ["avtunnela"]) for each in (before, again))
+    first, second = (compile_ruleset(None, Endpoints(each), [], ["avtunnela"]) for each in (before, again))
     gone = {str(before[0].ipv4), str(before[0].ipv6), str(before[1].ipv4), str(before[1].ipv6)}
-    assert set(moved(old, new)) == gone
-    assert moved(old, old) == ()
-    assert moved(new, old) == tuple(sorted((str(before[0].ipv4), str(before[0].ipv6)))), "who is new has no flows"
+    assert set(moved(first, second)) == gone
+    assert moved(first, first) == ()
+    assert moved(second, first) == tuple(sorted((str(before[0].ipv4), str(before[0].ipv6)))), "who is new has no flows"
 
 
 @pytest.mark.parametrize("name", ["ve0; flush ruleset", 've"', "", "v" * 16, "ve\n", "VE"])

@@ -188,11 +188,15 @@ class Voters:
 
     def start(self, number: int) -> None:
         """(Re)start a voter on its database."""
+
+        def view() -> View:
+            return self.views.get(number, self.chain.view)()
+
         self.acceptors[number] = Acceptor(
             self.directory / f"voter{number}.db",
             signer(number),
             node(number),
-            lambda: self.views.get(number, self.chain.view)(),
+            view,
             clock=lambda: 1_700_000_000 + self.chain.height,
         )
 
