@@ -96,3 +96,12 @@ def test_the_event_handler_takes_hints_about_known_networks_only(
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=data))
     assert hint_command.main(tree.paths) == 0
     assert os.listdir(tree.paths.hints) == ([f"ledger-{entry.record.id}"] if kept else [])
+
+
+def test_the_spool_has_an_end(tmp_path: pathlib.Path) -> None:
+    for number in range(4096):
+        (tmp_path / f"{number}").touch()
+    assert not put(tmp_path, Hint("ledger", "a" * 64, 1))
+    (tmp_path / "0").unlink()
+    assert put(tmp_path, Hint("ledger", "a" * 64, 1))
+    assert put(tmp_path, Hint("ledger", "a" * 64, 2)), "what is there already may be replaced"

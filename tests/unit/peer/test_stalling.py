@@ -15,7 +15,7 @@ import pytest
 import scene
 from scene import P1, P2, P3
 
-from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._peer import config, fastpath, gather, keys, pull
 from ansible_collections.akash.avpn.plugins.module_utils._peer.client import PeerClient
 from ansible_collections.akash.avpn.plugins.module_utils._peer.hints import Hint
@@ -118,6 +118,22 @@ def test_hints_about_one_network_leave_those_about_another(tmp_path: pathlib.Pat
         assert client.counters.connections == before, "lies are not followed without end"
         pull.Pull(tree.paths, identities, client, limits=limits).follow({mine.record.id: [("ledger", 1)]})
         assert client.counters.connections == before + 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "198.18.0.1", "169.254.169.254", "10.0.0.1", "::1"])
+def test_the_hosts_own_client_contacts_no_address_that_a_peer_must_not_have(
+    tmp_path: pathlib.Path, staller: Staller, address: str
+) -> None:
+    """198.18.0.1 is this host's own; the network around it is allowed."""
+    tree = scene.HostTree.make(tmp_path / "root", P1)
+    keys.create_ssh_key(tree.paths.ssh_client_key)
+    view = scene.view([scene.network(scene.ALICE, "prod", (P1, P2))], [scene.host(P2, address, staller.port)])
+    with (
+        gather.client(tree.paths, config.load(tree.paths.host_config), view) as client,
+        pytest.raises(InvalidInput, match=r"no peer may have|not a public address"),
+    ):
+        client.call(P2, {"op": "hello"}, seconds=2)
+    assert staller.accepted == []
 
 
 def test_a_dripping_chain_node_does_not_keep_peers_from_being_asked(

@@ -98,9 +98,10 @@ def test_requests_are_taken_once_and_strangers_removed(tmp_path: pathlib.Path) -
     (spool / "Bad name\n").write_text("")
     (spool / ".writing").write_text("")
     (spool / "link").symlink_to(outside / "kept")
+    (spool / "aside").symlink_to(outside)
     (spool / "folder").mkdir()
     (spool / "folder" / "through").symlink_to(outside)
-    assert requests.take(spool) == ["a1", "b2", "link"]
+    assert requests.take(spool) == ["a1", "aside", "b2", "link"]
     assert os.listdir(spool) == [".writing"]
     assert (outside / "kept").read_text() == "x"
     assert requests.take(spool) == []
