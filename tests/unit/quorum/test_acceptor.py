@@ -294,6 +294,22 @@ def test_a_good_certificate_with_another_value_teaches_nothing(desk: Desk) -> No
     assert desk.ask(3, Learn(certificate, child)) == answers.Learned(child.version)
 
 
+@pytest.mark.parametrize("field", ["network", "generation", "version", "parent"])
+def test_a_certificate_is_of_the_very_place_that_its_value_names(desk: Desk, field: str) -> None:
+    """Else signatures for one place would carry an old value to another, which readers take for newer."""
+    known, value = desk.parent.certificate, desk.parent.value
+    other = {"network": "0" * 64, "generation": 7, "version": value.version + 1000, "parent": "0" * 64}[field]
+    instance = replace(known.instance, **{field: other})
+    signed = [
+        Acceptance(instance, known.ballot, node(voter), desk.chain.incarnations[voter]).signed(signer(voter))
+        for voter in (1, 2, 3)
+    ]
+    certificate = Certificate.of(signed)
+    certificate.verify(value.voters)
+    with pytest.raises(BadProof, match="another network, generation, version or parent"):
+        Certified(certificate, value).verify(value.voters, value.network)
+
+
 def test_old_view_gives_no_vote(desk: Desk) -> None:
     prepare, _change = desk.lock()
     old = desk.chain.view()
