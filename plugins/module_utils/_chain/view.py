@@ -14,16 +14,12 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from .._common import canonical
 from .._common.errors import InvalidInput, Unavailable
 from .._common.regular import read_regular
 from .model import ABSENT, SeenRecord, View
 from .view_json import view_from_json, view_to_json
-
-if TYPE_CHECKING:
-    from .reading import read_view as read_view
 
 MAX_VIEW_BYTES = 256 * 1024 * 1024
 MAX_SEEN = 16
@@ -105,12 +101,3 @@ def extend_history(history: tuple[SeenRecord, ...], digest: str, height: int) ->
     if history and history[-1].digest == digest:
         return (*history[:-1], SeenRecord(digest, history[-1].first_seen, height))
     return (*history, SeenRecord(digest, height, height))[-MAX_SEEN:]
-
-
-def __getattr__(name: str) -> Any:
-    # read_view brings the HTTP client and its threads: only for those who ask for it.
-    if name == "read_view":
-        from .reading import read_view
-
-        return read_view
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -269,12 +269,20 @@ def test_rows_nobody_asked_for(world: World) -> None:
         sources.snapshot().running_leases(world.providers[0])
 
 
+def _deployment(snapshot: Snapshot, world: World, dseq: int) -> object:
+    return snapshot.deployment(world.tenant.address, dseq)
+
+
+def _signed(snapshot: Snapshot, world: World) -> object:
+    return snapshot.signed_attributes(world.tenant.address)
+
+
 @pytest.mark.parametrize(
     ("route", "path", "ask"),
     [
         ("/providers/", "provider.owner", lambda snapshot, world, _dseq: snapshot.provider(world.providers[0])),
-        ("/deployments/info", "deployment.id.owner", lambda snapshot, world, dseq: _deployment(snapshot, world, dseq)),
-        ("/deployments/info", "deployment.id.dseq", lambda snapshot, world, dseq: _deployment(snapshot, world, dseq)),
+        ("/deployments/info", "deployment.id.owner", _deployment),
+        ("/deployments/info", "deployment.id.dseq", _deployment),
         ("/audit/", "providers.*.owner", lambda snapshot, world, _dseq: _signed(snapshot, world)),
         ("/audit/", "providers.*.auditor", lambda snapshot, world, _dseq: _signed(snapshot, world)),
     ],
@@ -287,14 +295,6 @@ def test_an_answer_about_somebody_else(world: World, route: str, path: str, ask:
     world.chain.faults.add("lie", route=route, path=path, value=value)
     with world.sources() as sources, pytest.raises(Unavailable, match="that was asked for"):
         ask(sources.snapshot(), world, dseq)
-
-
-def _deployment(snapshot: Snapshot, world: World, dseq: int) -> object:
-    return snapshot.deployment(world.tenant.address, dseq)
-
-
-def _signed(snapshot: Snapshot, world: World) -> object:
-    return snapshot.signed_attributes(world.tenant.address)
 
 
 class Server:
