@@ -35,7 +35,8 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
     Certified,
     Instance,
 )
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner, sign_batch
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 if TYPE_CHECKING:
     from conftest import Channel
@@ -53,8 +54,8 @@ def owner() -> str:
     return adr36.account_of(base64.b64decode(public_key))
 
 
-def certified(entry: NetworkView, signers: dict[Any, SeedSigner]) -> Certified:
-    value = genesis(entry.record, 50)
+def certified(entry: NetworkView, signers: dict[Any, SeedSigner], value: Value | None = None) -> Certified:
+    value = value or genesis(entry.record, 50)
     ballot = Ballot(1, P1, "a" * 32, value_hash(value))
     signed = [
         Acceptance(Instance.of(value), ballot, node, scene.incarnation(node)).signed(signer)
@@ -143,6 +144,40 @@ def test_a_ledger_without_a_majority_of_the_founders_is_refused(world: Channel, 
         assert pull.news == set()
         assert list(pull.problems) == [f"{network} from {P1}"]
         assert ledgers.position(tree.paths, network) is None
+
+
+def test_a_ledger_with_a_forged_entry_is_refused_though_its_founders_certify_it(
+    world: Channel, tmp_path: pathlib.Path
+) -> None:
+    entry = world.networks[0]
+    network, value = entry.record.id, genesis(entry.record, 50)
+    batch = replace(sign_batch(SIGNERS[P1], network, 0, P1, 1, ["a" * 64]), digests=("b" * 64,))
+    LedgerCache(world.tree.paths.ledgers).save(certified(entry, SIGNERS, replace(value, batches={batch.name: batch})))
+    own(world.tree.paths.ledgers)
+    tree, identities = other(world, tmp_path)
+    with world.client(P2, str(P2)) as client:
+        pull = Pull(tree.paths, identities, client)
+        pull.compare()
+    assert "wrong signature" in pull.problems[f"{network} from {P1}"]
+    assert ledgers.position(tree.paths, network) is None
+
+
+def test_versions_of_a_network_that_is_not_known_here_are_left_alone(world: Channel, tmp_path: pathlib.Path) -> None:
+    """Another host may have read the chain later, or say what it likes."""
+    entry = world.networks[0]
+    LedgerCache(world.tree.paths.ledgers).save(certified(entry, SIGNERS))
+    own(world.tree.paths.ledgers)
+    tree = scene.HostTree.make(tmp_path, P2)
+    shared = scene.network(scene.ALICE, "shared", (P1, P2))
+    world.networks.append(shared)
+    world.save()
+    identities = Identities(scene.view([shared], list(world.hosts.values())), P2)
+    with world.client(P2, str(P2)) as client:
+        pull = Pull(tree.paths, identities, client)
+        pull.compare()
+    assert pull.news == set()
+    assert pull.problems == {}
+    assert ledgers.position(tree.paths, entry.record.id) is None
 
 
 def test_hints_that_lie_cost_a_bounded_number_of_looks(world: Channel, tmp_path: pathlib.Path) -> None:

@@ -30,8 +30,8 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
     Instance,
     Promise,
 )
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Accept, Fetch, Learn, Prepare
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer, verified_update
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Accept, Fetch, Learn, Prepare, Update
 
 RUN = "ab" * 16
 
@@ -308,6 +308,17 @@ def test_a_certificate_is_of_the_very_place_that_its_value_names(desk: Desk, fie
     certificate.verify(value.voters)
     with pytest.raises(BadProof, match="another network, generation, version or parent"):
         Certified(certificate, value).verify(value.voters, value.network)
+
+
+def test_an_update_of_another_generation_is_no_fact(desk: Desk) -> None:
+    """After a recovery, what the voters of before certified is over, though their signatures are as good as ever."""
+    certified, record = desk.parent, desk.chain.record()
+    update = Update(certified.certificate, value=certified.value)
+    assert verified_update(update, None, record) == certified
+    with pytest.raises(BadProof, match="generation"):
+        verified_update(update, None, replace(record, generation=1))
+    with pytest.raises(BadProof):
+        verified_update(update, None, replace(record, founders=record.founders[:1]))
 
 
 def test_old_view_gives_no_vote(desk: Desk) -> None:
