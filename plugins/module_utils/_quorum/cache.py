@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from .signing import verify_batch
 from .value import Value
 
 _LIMIT = MAX_BYTES + (64 << 10)
+_START = '{"certificate":'
+_HEAD = 64 << 10  # bytes in which the certificate surely ends; the value, much longer, follows it
 
 
 class LedgerCache:
@@ -51,12 +54,7 @@ class LedgerCache:
     def save(self, certified: Certified) -> bool:
         """Keep a verified value unless one as new is there; tells whether the file changed."""
         network = certified.value.network
-        try:
-            known = read_certified(self.path(network))
-        except InvalidInput:
-            known = None
-        newer = known is not None and known.certificate.position >= certified.certificate.position
-        if known is not None and newer and value_hash(known.value) == known.certificate.hash:
+        if self._holds(certified):
             return False
         document: dict[str, Json] = {
             "certificate": certified.certificate.to_json(),
@@ -64,6 +62,26 @@ class LedgerCache:
         }
         write_atomically(self.path(network), canonical.dumps(document) + b"\n")
         return True
+
+    def _holds(self, certified: Certified) -> bool:
+        """Whether a value as new is there, undamaged. One look at the certificate tells most often that none is."""
+        path = self.path(certified.value.network)
+        try:
+            with open(path, "rb") as file:
+                head = file.read(_HEAD)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise Unavailable(f"can't be read: {error.strerror}", where=str(path)) from error
+        try:
+            text = head.decode("utf-8", "replace").removeprefix(_START)
+            document, _end = json.JSONDecoder().raw_decode(text)
+            if Certificate.from_json(document, str(path)).position < certified.certificate.position:
+                return False
+            known = read_certified(path)
+        except (InvalidInput, ValueError, RecursionError):
+            return False
+        return known is not None and value_hash(known.value) == known.certificate.hash
 
     def remove(self, network: str) -> bool:
         """Forget a network; tells whether there was anything."""

@@ -26,6 +26,7 @@ from typing import Any
 
 from .._chain.model import Voter
 from .._common import canonical
+from .._common.checked import present
 from .._common.errors import Unavailable
 from . import codec
 from .change import Change, apply_change, change_from_json, change_json
@@ -150,19 +151,23 @@ class Store:
         )
 
     def value(self, state: NetworkState) -> Value | None:
-        """The certified value: its snapshot with the changes since. None before version 0."""
+        """The certified value: its snapshot, or a newer one at hand, with the changes since. None before version 0."""
         if state.version < 0:
             return None
         found = self._values.get(state.hash)
         if found is not None:
             return found
+        certificate = present(state.certificate, f"the certificate of {state.network}")
         row = self._row("SELECT snapshot_version, snapshot FROM networks WHERE network = ?", state.network)
         if row is None or row["snapshot_version"] > state.version:
             raise Unavailable("the ledger has moved on meanwhile", where=state.network, remedy="Ask again")
-        value = None if row["snapshot"] is None else codec.value_from_bytes(row["snapshot"], "db")
-        for change in self._changes(state, row["snapshot_version"] + 1):
-            parent_hash = "" if value is None else codec.value_hash(value)
-            value = apply_change(value, parent_hash, change_from_json(change, "db", state.owner))
+        value = self._at_hand(state, row["snapshot_version"])
+        if value is None and row["snapshot"] is not None:
+            value = codec.value_from_bytes(row["snapshot"], "db")
+        # The hash below covers all that was applied, and of the parents' hashes only the last one's is part of it.
+        for change in self._changes(state, 0 if value is None else value.version + 1):
+            parent = certificate.instance.parent
+            value = apply_change(value, parent, change_from_json(change, "db", state.owner))
         if value is None or codec.value_hash(value) != state.hash:
             raise Unavailable("the stored ledger is damaged", where=state.network, remedy="It will be fetched anew")
         self._remember(state.hash, value)
@@ -170,12 +175,12 @@ class Store:
 
     def update(self, state: NetworkState, have: tuple[int, int] | None) -> Update:
         """What somebody who has ``have`` needs to know the newest certified value."""
-        assert state.certificate is not None
+        certificate = present(state.certificate, f"the certificate of {state.network}")
         if have is not None and have[0] == state.generation and 0 < state.version - have[1] <= MAX_CHANGES:
             changes = self._changes(state, have[1] + 1)
             if len(changes) == state.version - have[1]:
-                return Update(state.certificate, changes=tuple(changes))
-        return Update(state.certificate, value=self.value(state))
+                return Update(certificate, changes=tuple(changes))
+        return Update(certificate, value=self.value(state))
 
     def pending(self, state: NetworkState) -> Pending:
         """What was promised and accepted for the next version."""
@@ -237,8 +242,7 @@ class Store:
         self, database: sqlite3.Connection, state: NetworkState, certificate: Certificate
     ) -> NetworkState:
         """Make the accepted next value the certified one; its hash must be the certificate's."""
-        change = self.pending_change(state)
-        assert change is not None
+        change = present(self.pending_change(state), f"the accepted change of {state.network}")
         parent = self.value(state)
         child = apply_change(parent, state.hash, change_from_json(change, "db", state.owner))
         database.execute(
@@ -328,6 +332,16 @@ class Store:
             (state.network, state.generation, first, state.version),
         )
         return [_load(row["change"]) for row in rows]
+
+    def _at_hand(self, state: NetworkState, least: int) -> Value | None:
+        """The newest certified value that was parsed here already, at ``least`` as new as the snapshot."""
+        known = [
+            value
+            for value in self._values.values()
+            if (value.network, value.generation) == (state.network, state.generation)
+            and max(least, 0) <= value.version < state.version
+        ]
+        return max(known, key=lambda value: value.version, default=None)
 
     def _remember(self, hash_: str, value: Value) -> None:
         while len(self._values) >= 4:
