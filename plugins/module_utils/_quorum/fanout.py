@@ -25,7 +25,21 @@ class Transport(Protocol):
 
     def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
         """The answer's document. The transport adds ``as``."""
-        ...
+
+
+class Question:
+    """One request to several voters: until when (monotonic) answers are waited for, and who has been sent it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.began = time.monotonic()
+        self.until = self.began + seconds
+        self.over = False
+        self.sent: set[NodeId] = set()
+
+    def hurry(self, least: float) -> None:
+        """Wait only as long again as it has taken so far, at ``least`` so many seconds."""
+        now = time.monotonic()
+        self.until = min(self.until, now + max(least, now - self.began))
 
 
 class Fanout:
@@ -50,24 +64,27 @@ class Fanout:
         request: Mapping[str, Any],
         *,
         catch_up: Callable[[], Mapping[str, Any]] | None = None,
-        seconds: float,
+        question: Question,
         nodes: Iterable[NodeId] | None = None,
+        even_late: bool = False,
     ) -> Iterator[tuple[NodeId, Answer | AvpnError]]:
-        """Send one request to all voters (or ``nodes``) and yield answers as they come, for at most ``seconds``.
+        """Send one request to all voters (or ``nodes``) and yield answers as they come, until the question's end.
 
-        A voter that lacks the parent is sent ``catch_up()`` first and asked again. The caller may stop early.
+        A voter that lacks the parent is sent ``catch_up()`` first and asked again. The caller may stop early. Who
+        wasn't sent the request by then, because it is slow with an earlier one, is sent it only if ``even_late``.
         """
         answers: queue.SimpleQueue[tuple[NodeId, Answer | AvpnError]] = queue.SimpleQueue()
         chosen = list(self._queues if nodes is None else nodes)
         size = len(canonical.dumps(dict(request)))
         for node in chosen:
-            self._put(node, request, size, catch_up, answers.put)
-        deadline = time.monotonic() + seconds
-        for _ in chosen:
-            try:
-                yield answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return
+            self._put(node, request, size, catch_up, answers.put, None if even_late else question)
+        try:
+            for _unused in chosen:
+                yield answers.get(timeout=max(0.0, question.until - time.monotonic()))
+        except queue.Empty:
+            return
+        finally:
+            question.over = True
 
     def tell(
         self,
@@ -96,8 +113,14 @@ class Fanout:
         size: int,
         catch_up: Callable[[], Mapping[str, Any]] | None,
         deliver: Callable[[tuple[NodeId, Answer | AvpnError]], None],
+        question: Question | None = None,
     ) -> None:
         def task() -> None:
+            if question is not None:
+                question.sent.add(node)
+                if question.over:
+                    question.sent.discard(node)
+                    return
             try:
                 answer = self._call(node, request, size)
                 if isinstance(answer, Lacking) and catch_up is not None:

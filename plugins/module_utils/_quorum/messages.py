@@ -228,15 +228,12 @@ class Certified:
     certificate: Certificate
     value: Value
 
-    def verify(self, voters: Sequence[Voter], network: str, *, hash_: str | None = None) -> None:
-        """Raise BadProof unless the certificate is ``voters``' for exactly this value of ``network``.
-
-        ``hash_``: the value's, if the caller has computed it.
-        """
+    def verify(self, voters: Sequence[Voter], network: str) -> None:
+        """Raise BadProof unless the certificate is ``voters``' for exactly this value of ``network``."""
         instance = self.certificate.instance
         if instance.network != network or instance != Instance.of(self.value):
             raise BadProof("is of another network, generation, version or parent", where="certificate")
-        if (hash_ or codec.value_hash(self.value)) != self.certificate.hash:
+        if codec.value_hash(self.value) != self.certificate.hash:
             raise BadProof("is of a value with another hash", where="certificate")
         self.certificate.verify(voters)
 

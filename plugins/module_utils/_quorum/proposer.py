@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._chain.model import NetworkRecord, Voter
+from .._common.checked import present
 from .._common.errors import AvpnError, InvalidInput, Unavailable
 from .._common.ids import NodeId
 from . import answers, codec
 from .cache import LedgerCache
 from .change import Change, apply_change, change_from_json, genesis
 from .errors import BadProof, NoMajority, OutcomeUnknown, Rejected
-from .fanout import Fanout, Transport
+from .fanout import Fanout, Question, Transport
 from .messages import (
     Acceptance,
     Ballot,
@@ -40,7 +41,8 @@ from .value import Value
 Build = Callable[[Value], "Change | None"]
 
 HOLD = 3_000  # milliseconds
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.3  # seconds, before jitter
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
+_LOOK_SECONDS = 1.0  # for one voter to say what is newest
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class _Attempt:
     acceptances: dict[NodeId, Acceptance] = field(default_factory=dict)
     rejections: dict[NodeId, answers.RejectedBy] = field(default_factory=dict)
     excuses: dict[NodeId, str] = field(default_factory=dict)  # everything else, in words
+    sent: set[NodeId] = field(default_factory=set)
     newer: bool = False
     wait: int = 0  # milliseconds a voter asked for
 
@@ -105,10 +108,13 @@ class Proposer:
         self._voters: tuple[Voter, ...] = record.founders
         self._fanout = Fanout(transport, [voter.node for voter in self._voters])
         self._round_trips = 0
-        self._pause = _FIRST_PAUSE
+        self._pause = 0.0
+        self._round_trip = 0.0  # seconds until voters answer, a moving average
+        self._quickest = self._voters[0].node  # answered first lately
         self._counter = 0
         self._shown: Promise | None = None
         self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
+        self._saved = self._known
 
     def __enter__(self) -> Proposer:
         return self
@@ -134,7 +140,7 @@ class Proposer:
         have = None if base is None else base.certificate.position
         attempt, answered = _Attempt(), 0
         self._round_trips += 1
-        for node, answer in self._fanout.ask(Fetch(self._record.id, have).to_json(), seconds=seconds):
+        for node, answer in self._fanout.ask(Fetch(self._record.id, have).to_json(), question=Question(seconds)):
             if isinstance(answer, answers.Fetched):
                 if answer.update is not None and not self._take(answer.update, base):
                     attempt.excuses[node] = "sent a value that proves nothing"
@@ -144,6 +150,7 @@ class Proposer:
                     break
             else:
                 self._note(attempt, node, answer, base)
+        self._save()
         if not answered:
             raise self._no_majority(attempt, 0)
         return self._known
@@ -154,12 +161,18 @@ class Proposer:
         ``build`` returns None (or an empty change) when nothing is left to be done, such as after an earlier
         request whose outcome was unknown. Raises Rejected, NoMajority or OutcomeUnknown.
         """
+        try:
+            return self._propose(build)
+        finally:
+            self._save()
+
+    def _propose(self, build: Build) -> Outcome:
         deadline = time.monotonic() + self._deadline
         trips, messages, sent = self._round_trips, self._fanout.messages, self._fanout.sent
         if self._known is None:
             self.fetch(max(0.1, min(10.0, self._deadline)))
         changed = False
-        self._pause, losses = _FIRST_PAUSE, 0
+        self._pause, losses = 0.0, 0
         while True:
             known = self._known
             if known is None:
@@ -183,10 +196,10 @@ class Proposer:
             if self._decide(known, change, child, deadline):
                 changed, losses = True, 0
                 continue
-            # Once is chance; when many want something, whoever keeps asking at once only keeps all from getting it.
+            # What was known at first may have been old; later, whoever keeps asking keeps others from getting it.
             losses += 1
             if losses > 1:
-                self._sleep(random.uniform(0.0, 2 * self._pause), deadline)
+                self._back_off(0.0, deadline)
 
     def _decide(self, parent: Certified | None, change: Change, child: Value, deadline: float) -> bool:
         """Try to get ``child`` certified. False: some other value was, or is newer; build again upon that."""
@@ -216,21 +229,40 @@ class Proposer:
                     return hash_ == wanted
                 if attempt.newer:
                     return self._is_known(wanted)
-            elif attempt.promises:
-                # Whoever promised need not hold for us while we wait for others.
-                self._fanout.tell(self._prepare_request(instance, ballot, parent, 0), nodes=list(attempt.promises))
+            else:
+                # Whoever promised, or is about to, need not hold for us while we wait for others.
+                held = [node for node in attempt.sent if node not in attempt.excuses and node not in attempt.rejections]
+                self._fanout.tell(self._prepare_request(instance, ballot, parent, 0), nodes=held)
             self._refuse_hopeless(attempt)
-            wait = max(self._pause, min(attempt.wait / 1000, 4 * self._pause)) * random.uniform(0.5, 1.5)
-            if not self._sleep(wait, deadline):
+            if not self._back_off(attempt.wait / 1000, deadline):
                 raise self._no_majority(attempt, len(attempt.promises) + len(attempt.acceptances), maybe_accepted)
+            if self._known is not parent:
+                return self._is_known(wanted)
 
-    def _sleep(self, seconds: float, deadline: float) -> bool:
-        """Wait, longer from time to time; False if the deadline has passed."""
+    def _back_off(self, wanted: float, deadline: float) -> bool:
+        """Wait, then look what is newest; False if the deadline has passed. ``wanted``: seconds a voter asked for.
+
+        Pauses grow while others are faster, at most until every host of the network could have had its turn, and
+        shrink when nothing happens. Who wakes up knows only what was newest before, and would prepare in vain: so
+        one voter is asked first.
+        """
         left = deadline - time.monotonic()
         if left <= 0:
             return False
+        base = self._known
+        hosts = 1 if base is None else len(base.value.hosts)
+        longest = min(max(2 * hosts * self._round_trip, _FIRST_PAUSE), _LONGEST_PAUSE)
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), longest)
+        seconds = max(self._pause, min(wanted, 4 * self._pause)) * random.uniform(0.5, 1.5)
         time.sleep(min(seconds * self._pauses, left))
-        self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
+        self._round_trips += 1
+        request = Fetch(self._record.id, None if base is None else base.certificate.position).to_json()
+        question = Question(max(_FIRST_PAUSE, min(_LOOK_SECONDS, deadline - time.monotonic())))
+        for _node, answer in self._fanout.ask(request, question=question, nodes=[self._quickest]):
+            if isinstance(answer, answers.Fetched) and answer.update is not None:
+                self._take(answer.update, base)
+        if self._known is base:
+            self._pause /= 2
         return True
 
     def _is_known(self, hash_: str) -> bool:
@@ -249,7 +281,7 @@ class Proposer:
         self._round_trips += 1
         self._counter = max(self._counter, ballot.counter)
         request = self._prepare_request(instance, ballot, parent, self._hold)
-        for node, answer in self._ask(request, parent, deadline):
+        for node, answer in self._ask(request, parent, deadline, attempt):
             if isinstance(answer, answers.Promised):
                 promise = answer.promise
                 try:
@@ -276,7 +308,7 @@ class Proposer:
     def _accept(self, accept: Accept, parent: Certified | None, deadline: float) -> _Attempt:
         attempt = _Attempt()
         self._round_trips += 1
-        for node, answer in self._ask(dict(accept.to_json()), parent, deadline):
+        for node, answer in self._ask(dict(accept.to_json()), parent, deadline, attempt):
             if isinstance(answer, answers.Accepted):
                 acceptance = answer.acceptance
                 try:
@@ -300,11 +332,23 @@ class Proposer:
         return attempt
 
     def _ask(
-        self, request: Mapping[str, Any], parent: Certified | None, deadline: float
+        self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: _Attempt
     ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
         catch_up = None if parent is None else lambda: Learn(parent.certificate, parent.value).to_json()
-        seconds = max(0.05, deadline - time.monotonic())
-        return self._fanout.ask(request, catch_up=catch_up, seconds=seconds)
+        question, first, refused = Question(max(0.05, deadline - time.monotonic())), True, False
+        attempt.sent = question.sent
+        asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
+        for count, (node, answer) in enumerate(asked, 1):
+            if not isinstance(answer, AvpnError):
+                if first:
+                    self._quickest, first = node, False
+                took = time.monotonic() - question.began
+                self._round_trip = took if not self._round_trip else (3 * self._round_trip + took) / 4
+            refused = refused or isinstance(answer, answers.Refused)
+            if refused and count >= majority(self._voters):
+                # Somebody else is about as far as we are: whoever waits for a slow voter now keeps both from going on.
+                question.hurry(_FIRST_PAUSE)
+            yield node, answer
 
     def _note(
         self, attempt: _Attempt, node: NodeId, answer: answers.Answer | AvpnError, base: Certified | None
@@ -345,15 +389,19 @@ class Proposer:
     def _keep(self, certified: Certified) -> None:
         if self._known is None or certified.certificate.position > self._known.certificate.position:
             self._known = certified
-            if self._cache is not None:
-                self._cache.save(certified)
+
+    def _save(self) -> None:
+        """Keep the newest in the cache; not all that came on the way, for a large one takes a while to write."""
+        if self._cache is not None and self._known is not None and self._known is not self._saved:
+            self._cache.save(self._known)
+            self._saved = self._known
 
     def _certified(self, certified: Certified) -> None:
         self._keep(certified)
         # Most hold the value already and need its certificate only; who doesn't gets it whole.
         learn = Learn(certified.certificate).to_json()
         whole = Learn(certified.certificate, certified.value)
-        self._fanout.tell(learn, catch_up=lambda: whole.to_json())
+        self._fanout.tell(learn, catch_up=whole.to_json)
 
     def _refuse_hopeless(self, attempt: _Attempt) -> None:
         """Raise Rejected once so many voters refuse by rules that no majority is left."""
@@ -381,17 +429,16 @@ class Proposer:
 
 def verified_update(update: Update, known: Certified | None, record: NetworkRecord) -> Certified:
     """The certified value an update leads to, checked from the founders on chain. BadProof or InvalidInput if not."""
-    value, hash_ = update.value, None
+    value = update.value
     if value is None:
-        if known is not None:
-            value, hash_ = known.value, known.certificate.hash
+        # Only the last value's hash is proven and only its parent's hash is part of it, so those between need none.
+        value, parent = None if known is None else known.value, update.certificate.instance.parent
         for change in update.changes:
-            value = apply_change(value, hash_ or "", change_from_json(change, "changes", record.owner))
-            hash_ = codec.value_hash(value)
+            value = apply_change(value, parent, change_from_json(change, "changes", record.owner))
     if value is None or value.generation != record.generation:
         raise BadProof("is not of this generation", where="update")
     certified = Certified(update.certificate, value)
-    certified.verify(record.founders, record.id, hash_=hash_)
+    certified.verify(record.founders, record.id)
     return certified
 
 
@@ -413,17 +460,16 @@ def _forced(attempt: _Attempt, owner: str) -> tuple[Change, str] | None:
 
 
 def _accepted(answer: answers.Promised) -> Ballot:
-    assert answer.promise.accepted is not None
-    return answer.promise.accepted
+    return present(answer.promise.accepted, "the accepted ballot")
 
 
 def _holds(parent: Certified | None, promise: Promise, change: object, owner: str) -> bool:
     """Whether the change sent along is that of the accepted ballot."""
-    assert promise.accepted is not None
+    accepted = present(promise.accepted, "the accepted ballot")
     try:
         child = apply_change(
             parent.value if parent else None, promise.instance.parent, change_from_json(change, "change", owner)
         )
-        return codec.value_hash(child) == promise.accepted.hash
+        return codec.value_hash(child) == accepted.hash
     except InvalidInput:
         return False

@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_world import Chain, Direct, Voters, allocate, cache, node
 
+from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Ballot, Instance
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Outcome, Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Prepare
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import Store
 
 
 @pytest.fixture
@@ -95,3 +103,61 @@ def test_voters_a_little_behind_need_not_read_the_chain(voters: Voters) -> None:
     (web,) = [slot for endpoint, slot in outcome.value.slots.items() if endpoint.member == "web"]
     assert web.lease.oseq == 2
     assert web.height == web.created
+
+
+class _Stalling(Direct):
+    """A transport to voters of which one doesn't answer until it is let go."""
+
+    def __init__(self, voters: Voters, caller: NodeId, stalled: int) -> None:
+        super().__init__(voters, caller)
+        self._stalled = stalled
+        self.go = threading.Event()
+        self.given_up = threading.Event()  # voter 1 was told that nothing is held there any more
+
+    def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+        if self.voters.number(node) == self._stalled:
+            self.go.wait()
+        answer = super().call(node, request)
+        if self.voters.number(node) == 1 and request.get("hold") == 0 and not self.go.is_set():
+            self.given_up.set()
+        return answer
+
+
+def test_nobody_holds_one_voter_while_waiting_for_a_slow_one(voters: Voters) -> None:
+    """Voter 2 has promised another, voter 3 is slow: what voter 1 promised is given up before voter 3 answers."""
+    allocate(voters, 1)
+    record, height = voters.chain.record(), voters.chain.height
+    other = Direct(voters, node(3))
+    with Proposer(other, node(3), record, height) as proposer:
+        known = proposer.fetch()
+    assert known is not None
+    instance = Instance(record.id, 0, known.value.version + 1, known.certificate.hash)
+    prepare = Prepare(instance, Ballot(1, node(3), "ab" * 16, "cd" * 32), 10_000, known.certificate, None)
+    assert "promise" in other.call(node(2), dict(prepare.to_json()))
+
+    transport = _Stalling(voters, node(2), stalled=3)
+    outcomes: list[Outcome] = []
+    claim = threading.Thread(target=lambda: outcomes.append(allocate(voters, 2, transport, deadline=120)))
+    claim.start()
+    try:
+        assert transport.given_up.wait(30)
+    finally:
+        transport.go.set()
+        claim.join()
+    assert len(outcomes[0].value.bound()) == 3
+
+
+def test_a_session_goes_on_from_the_value_it_has(voters: Voters) -> None:
+    """Every peer's session is a process with a memory of its own, which is behind the database most of the time."""
+    allocate(voters, 1)
+    network = voters.chain.record().id
+    session = Store(voters.directory / "voter1.db")
+    for number in (2, 3):
+        before = session.network(network)
+        assert before is not None
+        assert session.value(before) is not None
+        newest = allocate(voters, number)
+        now = session.network(network)
+        assert now is not None
+        assert session.value(now) == newest.value
+    session.close()
