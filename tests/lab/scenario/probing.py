@@ -89,14 +89,12 @@ def probe(lab: Lab, places: Sequence[Place], predictions: Mapping[str, Predictio
     return sorted(paths, key=lambda path: (order[path.source], order[path.target], KINDS.index(path.kind), path.family))
 
 
-def run_probe(
-    lab: Lab, host: str, checks: Iterable[Mapping[str, Any]], timeout: float = TIMEOUT
-) -> list[dict[str, Any]]:
-    """Probe from one host's workloads; timeout: seconds for each check."""
+def run_probe(lab: Lab, host: str, checks: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Probe from one host's workloads."""
     listed = list(checks)
     if not listed:
         return []
-    return list(run_agent(lab, host, "probe", {"checks": listed, "timeout": timeout}))
+    return list(run_agent(lab, host, "probe", {"checks": listed, "timeout": TIMEOUT}))
 
 
 def run_agent(lab: Lab, host: str, act: str, order: Mapping[str, Any]) -> Any:
