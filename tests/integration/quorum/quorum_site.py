@@ -78,7 +78,7 @@ class Host:
             start_new_session=True,
         )
         log.close()
-        for _ in range(100):
+        for _unused in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex((address_of(self.number), _PORT)) == 0:
                     return

@@ -33,7 +33,7 @@ def test_the_child_is_the_user_for_good(tmp_path: pathlib.Path) -> None:
         for name, attempt in (
             ("uid", lambda: os.setresuid(0, 0, 0)),
             ("gid", lambda: os.setresgid(0, 0, 0)),
-            ("read", lambda: secret.read_text()),
+            ("read", secret.read_text),
             ("write", lambda: secret.with_name("new").write_text("")),
         ):
             try:
