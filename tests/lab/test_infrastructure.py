@@ -184,7 +184,7 @@ def test_workloads_keep_their_addresses_and_are_made_anew_after_a_boot(lab: Lab,
 
 
 def test_wireguard_runs_in_user_space_and_moves_into_a_namespace(lab: Lab, pod: str) -> None:
-    lab.execute("provider1", ["systemd-run", "--quiet", "--unit=lab-wg", "wireguard-go", "-f", "labwg0"])
+    lab.execute("provider1", ["systemd-run", "--collect", "--quiet", "--unit=lab-wg", "wireguard-go", "-f", "labwg0"])
     try:
         assert eventually(lambda: lab.execute("provider1", ["wg", "show", "labwg0"], check=False).returncode == 0)
         lab.execute("provider1", ["ip", "link", "set", "labwg0", "netns", pod])
@@ -217,7 +217,7 @@ def test_serf_agents_meet(lab: Lab) -> None:
         for host in hosts:
             bind = f"-bind={lab.host(host).address}"
             join = f"-retry-join={lab.host('provider1').address}"
-            lab.execute(host, ["systemd-run", "--quiet", "--unit=lab-serf", "serf", "agent", bind, join])
+            lab.execute(host, ["systemd-run", "--collect", "--quiet", "--unit=lab-serf", "serf", "agent", bind, join])
         members = ["serf", "members", "-format=json", "-status=alive"]
         assert eventually(lambda: lab.execute("provider1", members, check=False).stdout.count('"addr"') == 2)
     finally:
@@ -240,7 +240,7 @@ def test_links_are_cut_one_way_or_both_and_heal(lab: Lab) -> None:
         # One way: what provider2 sends never arrives at provider1; the other way passes.
         lab.cut("provider2", "provider1", both=False)
         listen = ["timeout", "5", "socat", "-u", "UDP-RECV:4000", "STDOUT"]
-        lab.execute("provider2", ["systemd-run", "--quiet", "--unit=lab-udp", *listen])
+        lab.execute("provider2", ["systemd-run", "--collect", "--quiet", "--unit=lab-udp", *listen])
         assert eventually(lambda: ":4000" in lab.execute("provider2", ["cat", "/proc/net/udp"]).stdout or _listens(lab))
         lab.execute("provider1", ["socat", "-u", "STDIN", f"UDP:{two}:4000"], data=b"one way\n")
         assert eventually(lambda: "one way" in lab.execute("provider2", ["journalctl", "-u", "lab-udp"]).stdout)
