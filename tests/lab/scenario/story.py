@@ -116,7 +116,7 @@ class Story:
         """Bring everything back to the cast, whatever a test has left: hosts, links, leases, records, manifests."""
         self.lab.heal()
         for name, host in self.lab.hosts.items():
-            if host.role in ("provider", "chain"):
+            if host.role in ("provider", "chain") and self.lab.container(name).state() != "running":
                 self.lab.start(name)
         for tenant in TENANTS:
             self.manifests[tenant.network] = tenant.manifest
