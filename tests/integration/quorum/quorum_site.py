@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import jinja2
@@ -42,8 +43,11 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import St
 _PORT = 7922
 
 
+_NET = 64 + os.getpid() % 128  # so that two runs on one machine don't meet
+
+
 def address_of(number: int) -> str:
-    return f"198.18.77.{number}"
+    return f"198.18.{_NET}.{number}"
 
 
 @dataclass
@@ -85,23 +89,58 @@ class Host:
             time.sleep(0.05)
         raise AssertionError("sshd doesn't listen")
 
-    def stop(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
+    def processes(self) -> list[int]:
+        """What sshd has started and still runs. Each session is a process group of its own, so by their parents."""
+        return [] if self.process is None else _below(self.process.pid)
+
+    def stop(self, known: Sequence[int] = ()) -> int:
+        """Kill sshd and everything it started, wherever they stand; returns how many processes that were.
+
+        ``known``: of ``processes``, a moment ago; they are killed without searching first.
+        """
+        if self.process is None:
+            return 0
+        os.kill(self.process.pid, signal.SIGSTOP)  # nothing new is started, nobody loses its parent, no id is reused
+        killed: set[int] = set()
+        found = list(known) or self.processes()
+        while found:
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            killed.update(found)
+            found = self.processes()
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+        return len(killed) + 1
+
+
+def _below(pid: int) -> list[int]:
+    """All living descendants of a process."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                state, parent = pathlib.Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    children.setdefault(int(parent), []).append(int(entry))
+    found = list(children.get(pid, []))
+    for one in found:
+        found.extend(children.get(one, []))
+    return found
 
 
 @dataclass
 class Site:
-    """The hosts and the chain they read."""
+    """The hosts and the chain they read. ``others``: hosts that only call, and have no sshd."""
 
     chain: Chain
     hosts: dict[int, Host] = field(default_factory=dict)
+    others: dict[NodeId, HostRecord] = field(default_factory=dict)
 
     def view(self) -> View:
         base = self.chain.view()
-        records = {host.node: host.record() for host in self.hosts.values()}
+        records = {**self.others, **{host.node: host.record() for host in self.hosts.values()}}
         return View("lab", self.chain.height, int(time.time()), base.networks, records)
 
     def publish(self, height: int = 1) -> None:
