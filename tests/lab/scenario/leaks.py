@@ -32,16 +32,23 @@ def readable(path):
 count = 0
 for top in given["folders"]:
     for folder, inner, names in os.walk(top):
-        if not os.stat(folder).st_mode & stat.S_IXOTH:
+        try:
+            open_to_all = os.stat(folder).st_mode & stat.S_IXOTH
+        except FileNotFoundError:  # gone since it was listed
+            continue
+        if not open_to_all:
             inner[:] = []
             continue
         for name in names:
             path = os.path.join(folder, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode) and mode & stat.S_IROTH:
-                count += 1
-                with open(path, "rb") as file:
-                    look(path, file.read())
+            try:
+                mode = os.lstat(path).st_mode
+                if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+                    with open(path, "rb") as file:
+                        look(path, file.read())
+                    count += 1
+            except FileNotFoundError:  # a temporary file, replaced meanwhile
+                continue
 journal = subprocess.run(["journalctl", "--no-pager", "-a", "-o", "export"], capture_output=True, check=True).stdout
 look("journal", journal)
 json.dump({"found": found, "files": count, "journal": len(journal)}, sys.stdout)
