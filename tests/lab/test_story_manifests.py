@@ -20,7 +20,7 @@ from scenario.streams import Stream
 
 pytestmark = pytest.mark.lab
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 def opened() -> dict[str, Any]:
