@@ -63,7 +63,7 @@ endpoints:
   - https://rpc.akt.dev/rest
   - https://akash-api.polkachu.com
 owners:
-  - akash1qqzyumdlsxwq8g3xjq3jkkkcy0v54xj6xm3n5t
+  - akash1eq5y48kg0txyuhjdnsl3cj9d40j0uawf6nku6m
 cache: true
 cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/avpn
@@ -73,7 +73,7 @@ cache_connection: ~/.cache/avpn
 plugin: akash.avpn.tenant_networks
 endpoints: [http://127.0.0.1:1317]
 own: true
-provider: akash1qqzyumdlsxwq8g3xjq3jkkkcy0v54xj6xm3n5t
+provider: akash1eq5y48kg0txyuhjdnsl3cj9d40j0uawf6nku6m
 compose:
   ansible_host: avpn_node ~ '.example.com'
 groups:

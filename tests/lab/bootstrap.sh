@@ -40,7 +40,11 @@ install_packages() {
     fi
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        -o Dpkg::Use-Pty=0 "${missing[@]}" > /dev/null || { [ -z $ours ] || rm $policy; fail "apt-get install failed"; }
+        -o Dpkg::Use-Pty=0 "${missing[@]}" > "$root/build/apt.log" 2>&1 || {
+        [ -z $ours ] || rm $policy
+        tail -n 20 "$root/build/apt.log" >&2
+        fail "apt-get install failed"
+    }
     [ -z $ours ] || rm $policy
 }
 

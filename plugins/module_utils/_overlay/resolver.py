@@ -3,8 +3,9 @@
 
 """dnsmasq's files for a network: names, DHCP and router advertisements. Pure but for ``ensure`` and ``remove``.
 
-It answers for ``<network>.avpn.internal`` and for addresses of the network, and refuses everything else: a
-workload's stub resolver then asks the next server of its list, its own. glibc and musl both do so on REFUSED.
+It answers for ``<network>.avpn.internal`` and for addresses of the network, and refuses everything else: glibc's
+stub resolver then asks the next server of its list, the workload's own. musl asks all servers at once and takes the
+first answer that isn't a failure, which REFUSED is to it too.
 No other server is configured, so nothing a workload asks leaves the host.
 
 What ends up in the files are names of the grammar ``[a-z0-9-]`` and addresses, parsed at the edge.

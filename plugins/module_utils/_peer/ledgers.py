@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._common.errors import Unavailable
+from .._common.ids import network_id
 from .._quorum import budget
 from .paths import Paths
 
@@ -27,6 +28,7 @@ class References:
     networks: frozenset[str]
     deployments: Mapping[str, frozenset[int]] = field(default_factory=dict)  # by network id: dseqs of slots
     providers: frozenset[str] = frozenset()
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # by network id: owner and name
 
 
 def path_of(paths: Paths, network: str) -> Path:
@@ -71,11 +73,13 @@ def references(paths: Paths, owners: Mapping[str, str]) -> References:
     deployments: dict[str, frozenset[int]] = {}
     providers: dict[str, list[str]] = {}
     left: dict[str, int] = {}
+    names: dict[str, tuple[str, str]] = {}
     for network in sorted(worth):
         try:
             data = json.loads(_read(path_of(paths, network), _LIMIT) or b"{}")["value"]
             # Plain parsing: these only widen what is read, and a large value must not cost a strict pass.
-            owner = str(data["record"]["document"]["owner"])
+            document = data["record"]["document"]
+            owner = str(document["owner"])
             slots = sorted((bool(slot["bound"]), int(slot["lease"].split("/")[0])) for slot in data["slots"].values())
             # What runs first, then what was replaced last.
             dseqs = list(dict.fromkeys(dseq for _bound, dseq in reversed(slots)))[
@@ -84,11 +88,14 @@ def references(paths: Paths, owners: Mapping[str, str]) -> References:
             nodes = [str(voter["node"]) for voter in data["voters"]] + [str(node) for node in data["hosts"]]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             continue
+        if network_id(owner, str(document["name"])) == network:
+            names[network] = (owner, str(document["name"]))
         deployments[network] = frozenset(dseqs)
         left[owner] -= len(dseqs)
         providers.setdefault(owner, []).extend(node.split("/")[0] for node in nodes)
-    named = (list(dict.fromkeys(accounts))[:_PROVIDERS] for accounts in providers.values())
-    return References(frozenset(known), deployments, frozenset(account for some in named for account in some))
+    named = (list(dict.fromkeys(listed))[:_PROVIDERS] for listed in providers.values())
+    accounts = frozenset(account for some in named for account in some)
+    return References(frozenset(known), deployments, accounts, names)
 
 
 def _read(path: Path, limit: int) -> bytes | None:

@@ -76,6 +76,7 @@ def read(paths: Paths, config: HostConfig) -> View:
             sources,
             provider=config.provider,
             keep=known.networks,
+            names=known.names,
             previous=previous,
             deployments=known.deployments,
             providers=known.providers,

@@ -51,8 +51,6 @@ CREATE TABLE IF NOT EXISTS pending (
     accepted BLOB, change BLOB);
 CREATE TABLE IF NOT EXISTS holds (
     network TEXT NOT NULL, provider TEXT NOT NULL, run TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS tombstones (
-    network TEXT PRIMARY KEY, generation INTEGER NOT NULL, certificate BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS evidence (
     id INTEGER PRIMARY KEY, network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL,
     what TEXT NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL, UNIQUE (network, what, first, second));

@@ -44,6 +44,7 @@ def test_deployments_of_slots_and_providers_are_referred_to(tree: scene.HostTree
     assert found.networks == {network}
     assert found.deployments == {network: {1234, 5678}}
     assert found.providers == {P1.provider, P2.provider}
+    assert found.names == {network: (ALICE, "prod")}
 
 
 def test_an_owner_refers_to_so_many_deployments_and_no_more(tree: scene.HostTree) -> None:
