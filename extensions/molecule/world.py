@@ -14,6 +14,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ def up() -> None:
     from scenario.ledger import ChainOperator
 
     lab = Lab(name())
-    lab.down()
+    lab.down(keep_daemon=True)
     lab.up(providers=2, tenants=1, subnet=subnet())
     operator = ChainOperator(lab)
     accounts = {}
@@ -161,10 +162,13 @@ def inventory() -> dict[str, object]:
 def main(arguments: list[str]) -> int:
     os.chdir(ROOT)
     command = arguments[0] if arguments else "--list"
+    if command in ("up", "down"):
+        # Docker's daemon runs on from one scenario to the next; `make lab-down` stops it if we started it.
+        subprocess.run([str(ROOT / "tests/lab/bootstrap.sh")], check=True, stdout=subprocess.DEVNULL)
     if command == "up":
         up()
     elif command == "down":
-        Lab(name()).down()
+        Lab(name()).down(keep_daemon=True)
     elif command == "lease":
         lease()
     else:

@@ -2,9 +2,10 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# All tests, phase by phase: tests/lab/test.sh [unit|integration|molecule|lab|lab-long …]
-# lab-long (a search for secrets, a reboot) isn't part of the default yet.
-# Every phase runs, whatever failed before it; then one line of totals.
+# All tests: tests/lab/test.sh [unit|integration|molecule|lab …], by default all of them.
+# Every phase runs, whatever failed before it; then one line of totals. Named phases run one after another and
+# are shown as they run. All of them: unit first, which takes both cores; then the lab beside the others, since
+# both mostly wait. Each then writes to build/reports/<phase>.log, shown once it is through.
 set -uo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,18 +13,33 @@ cd "$root" || exit 1
 bin=$root/build/venv/bin
 reports=$root/build/reports
 export PATH=$bin:$PATH
-failed=()
 rm -rf "$reports"
 mkdir -p "$reports"
 
 phase() {
-    local name=$1 start=$SECONDS
-    shift
+    local name=$1 start=$SECONDS word=passed
     echo "=== $name"
-    if "$@"; then echo "=== $name: passed, $((SECONDS - start)) s"; else
-        echo "=== $name: FAILED, $((SECONDS - start)) s"
-        failed+=("$name")
-    fi
+    run "$name" || { word=FAILED; touch "$reports/$name.failed"; }
+    echo "=== $name: $word, $((SECONDS - start)) s"
+}
+
+run() {
+    case $1 in
+        unit) suite unit -n 2 ;;
+        integration | lab) suite "$1" ;;
+        molecule) scenarios ;;
+        *) echo "no phase $1: unit, integration, molecule or lab" >&2; return 1 ;;
+    esac
+}
+
+# Phases one after another, each shown when it is through: briefly if it passed.
+lane() {
+    local name log
+    for name in "$@"; do
+        log=$reports/$name.log
+        phase "$name" > "$log" 2>&1
+        if [ -e "$reports/$name.failed" ]; then cat "$log"; else grep -E '^(===|---) |passed' "$log"; fi
+    done
 }
 
 suite() {
@@ -37,30 +53,31 @@ suite() {
 }
 
 scenarios() {
-    local file name bad=0
+    local file name bad=0 start
     PYTHONPATH=tests/lab python -m lab copy > /dev/null || return 1
     for file in extensions/molecule/*/molecule.yml; do
         [ -e "$file" ] || { echo "no molecule scenarios yet"; return 0; }
         name=$(basename "$(dirname "$file")")
+        start=$SECONDS
         echo "--- molecule: $name"
         (cd extensions && ANSIBLE_COLLECTIONS_PATH=$root/build/collections molecule test --scenario-name "$name") || bad=1
+        echo "--- molecule: $name: $((SECONDS - start)) s"
     done
+    PYTHONPATH=tests/lab python -m lab --lab "${AVPN_LAB:-avpn}-molecule" down || bad=1
     return $bad
 }
 
-[ $# -gt 0 ] || set -- unit integration molecule lab
-for name in "$@"; do
-    case $name in
-        unit) phase unit suite unit -n 2 ;;
-        integration) phase integration suite integration ;;
-        molecule) phase molecule scenarios ;;
-        lab) phase lab suite lab --ignore=tests/lab/test_story_secrets.py --ignore=tests/lab/test_story_reboot.py ;;
-        lab-long) phase lab-long python -m pytest --quiet tests/lab/test_story_secrets.py tests/lab/test_story_reboot.py ;;
-        *) echo "no phase $name: unit, integration, molecule, lab or lab-long" >&2; exit 2 ;;
-    esac
-done
+if [ $# -gt 0 ]; then
+    for name in "$@"; do phase "$name"; done
+else
+    phase unit
+    lane lab &
+    lane integration molecule
+    wait
+fi
 PYTHONPATH=tests/lab python -m lab.totals "$reports" | tee "$reports/totals"
-if [ ${#failed[@]} -gt 0 ]; then
-    echo "failed: ${failed[*]}" >&2
+failed=$(find "$reports" -name '*.failed' -printf '%f ')
+if [ -n "$failed" ]; then
+    echo "failed: ${failed//.failed/}" >&2
     exit 1
 fi

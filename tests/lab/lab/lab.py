@@ -73,11 +73,11 @@ class Lab:
         _each(bring, wanted.hosts)
         self._provision([host for host in wanted.hosts if host.name not in before])
 
-    def down(self, images: bool = False) -> None:
+    def down(self, images: bool = False, keep_daemon: bool = False) -> None:
         """Remove every trace: hosts, network, volumes, cuts, keys; with images, those too.
 
         The Docker daemon is stopped if bootstrap.sh started it and nobody's
-        container is left.
+        container is left, unless a lab follows at once (keep_daemon).
         """
         with self._alone():
             for socket in self.folder.glob("*/cp/*"):
@@ -91,7 +91,8 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
             if images:
                 image.remove()
-            machine.give_back()
+            if not keep_daemon:
+                machine.give_back()
 
     def is_up(self) -> bool:
         """Whether the lab has hosts and all of them run."""
