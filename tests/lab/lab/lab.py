@@ -80,6 +80,10 @@ class Lab:
         container is left, unless a lab follows at once (keep_daemon).
         """
         with self._alone():
+            if not machine.daemon_answers():
+                # Without a daemon there are no containers, networks or volumes of ours that could run.
+                shutil.rmtree(self.folder, ignore_errors=True)
+                return
             for socket in self.folder.glob("*/cp/*"):
                 run(["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "lab"], check=False)
             found = [entry.host for entry in existing(self.name).values()]

@@ -30,6 +30,11 @@ def prepare() -> None:
         INOTIFY.write_text(f"{INSTANCES}\n", encoding="ascii")
 
 
+def daemon_answers() -> bool:
+    """Whether Docker's daemon runs."""
+    return run(["docker", "info"], check=False).returncode == 0
+
+
 def give_back() -> bool:
     """When no container is left: restore the limit, stop the daemon if we started it.
 
