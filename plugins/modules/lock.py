@@ -106,6 +106,10 @@ expires:
   description: The last chain height at which the lock is held.
   type: int
   returned: when the lock is held
+left:
+  description: For how many more blocks the lock is held, by this host's view. 0 once RV(expires) is reached.
+  type: int
+  returned: when the lock is held
 height:
   description: The chain height of this host's view, which RV(expires) compares with.
   type: int
@@ -151,6 +155,8 @@ def main() -> None:
         result = allocation.lock(paths, options["network"], wanted, wait=wait, deadline=deadline)
     except AvpnError as error:
         module.fail_json(msg=str(error))
+    if result["held"]:
+        result["left"] = result["expires"] - result["height"]
     module.exit_json(**{key: value for key, value in result.items() if value is not None or key == "holder"})
 
 

@@ -94,6 +94,7 @@ def test_lock(site: Site) -> None:
     taken = lock(site, 1, ttl=20)
     assert taken["held"] and taken["changed"], taken
     assert taken["expires"] == site.chain.height + 20
+    assert taken["left"] == 20
     same = lock(site, 1, ttl=20)
     assert not same["changed"]
     assert same["token"] == taken["token"]
@@ -111,6 +112,7 @@ def test_lock(site: Site) -> None:
     mine = lock(site, 1, state="absent")
     assert not mine["changed"]
     assert mine["holder"] == str(site.hosts[2].node)
+    assert "left" not in mine
     freed = lock(site, 2, state="absent")
     assert freed["changed"]
     assert freed["holder"] is None
