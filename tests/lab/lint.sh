@@ -23,7 +23,7 @@ types() {
     local tree=build/import/ansible_collections/akash
     mkdir -p $tree && ln -sfn "$root" $tree/avpn
     local bad=0
-    mypy --strict tests/lab/lab tests/lab/devchain || bad=1
+    mypy --strict tests/lab/lab tests/lab/devchain tests/lab/history || bad=1
     mypy --strict -p ansible_collections.akash.avpn.plugins.module_utils || bad=1
     return $bad
 }

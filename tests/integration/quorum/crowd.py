@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from history import Seen, Step, Told
+from history.versions import Seen, Step, Told
 from ledger_world import facts
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import View

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from crowd import Crowd, Identity, Report
-from history import History, Seen, Step, Told, Version, faults, replay
+from history.versions import History, Seen, Step, Told, Version, faults, replay
 from ledger_world import node, signer
 from quorum_site import Host, Site, address_of
 

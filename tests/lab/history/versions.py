@@ -107,10 +107,10 @@ def replay(steps: Iterable[Step]) -> tuple[list[Version], list[str]]:
 
 def faults(history: History) -> list[str]:
     """Everything that is wrong, in words; empty for a good history."""
-    return [*_chained(history.versions), *_twice(history.versions), *_acknowledged(history), *_observed(history)]
+    return [*chained(history.versions), *twice(history.versions), *_acknowledged(history), *_observed(history)]
 
 
-def _chained(versions: Sequence[Version]) -> list[str]:
+def chained(versions: Sequence[Version]) -> list[str]:
     """One version after the other, each the child of the one before."""
     found = []
     for before, after in itertools.pairwise(versions):
@@ -121,7 +121,7 @@ def _chained(versions: Sequence[Version]) -> list[str]:
     return found
 
 
-def _twice(versions: Sequence[Version]) -> list[str]:
+def twice(versions: Sequence[Version]) -> list[str]:
     """No address is anybody else's at the same time, and none moves while its endpoint is bound."""
     found = []
     before: Mapping[str, tuple[str, str]] = {}

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From recorded changes to every version of the ledger, with nothing but JSON and SHA-256.
+
+An implementation of its own of what docs/architecture.md says about values and changes: the collection's own is
+under test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .events import Recording
+from .versions import Version
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Versions from 0, without a gap; ``slots`` of each as documents. ``problems``: why it isn't longer, or a fork."""
+
+    versions: Sequence[Version]
+    slots: Sequence[Mapping[str, Document]]
+    hosts: Sequence[Mapping[str, Document]]
+    problems: Sequence[str]
+
+
+def digest(document: Any) -> str:
+    """SHA-256 of the canonical JSON: sorted keys, no white space, UTF-8."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def genesis(network: str, generation: int, base: str | None) -> str:
+    """The parent that version 0 names."""
+    return digest({"genesis": network, "generation": generation, "base": base})
+
+
+def child(parent: Document | None, parent_hash: str, change: Document, network: str, generation: int) -> dict[str, Any]:
+    """The value that a change makes of its parent (None: version 0)."""
+    if parent is None:
+        record = change["record"]
+        return {
+            "network": network,
+            "generation": generation,
+            "version": 0,
+            "parent": parent_hash,
+            "record": record,
+            "voters": [_voter(founder) for founder in record["document"]["founders"]],
+            **{name: {} for name in ("hosts", "slots", "locks", "batches", "serials")},
+        }
+    value = {**parent, "version": parent["version"] + 1, "parent": parent_hash}
+    for name in ("record", "voters"):
+        value[name] = change.get(name, parent[name])
+    for name in ("hosts", "slots", "locks"):
+        merged = {**parent[name], **change.get(name, {})}
+        value[name] = {key: entry for key, entry in merged.items() if entry is not None}
+    used = {entry["batch"] for name in ("hosts", "slots", "locks") for entry in value[name].values()}
+    new = change.get("batches", {})
+    value["batches"] = {**{name: batch for name, batch in parent["batches"].items() if name in used}, **new}
+    serials = dict(parent["serials"])
+    for name in new:
+        author, _slash, serial = name.rpartition("/")
+        serials[author] = max(int(serial), serials.get(author, 0))
+    value["serials"] = serials
+    for name in change.keys() - {"record", "voters", "hosts", "slots", "locks", "batches"}:
+        value[name] = change[name]
+    return value
+
+
+def _voter(founder: Document) -> dict[str, Any]:
+    """A founder of the record as a voter of the value."""
+    node = f"{founder['provider']}/{founder['node']}"
+    return {"node": node, "incarnation": founder["incarnation"], "key": founder["key"]}
+
+
+def version_of(value: Document, hash_: str) -> Version:
+    """The part of a value that says who has which address."""
+    bound = {endpoint: (slot["host"], slot["address"]) for endpoint, slot in value["slots"].items() if slot["bound"]}
+    hosts = {node: entry["address"] for node, entry in value["hosts"].items()}
+    return Version(value["version"], hash_, value["parent"], bound, hosts)
+
+
+def replay(recording: Recording) -> Chain:
+    """Follow the changes from version 0. A version counts when its hash is certified, or its child names it."""
+    problems = []
+    certified: dict[int, str] = {}
+    for certificate in recording.certificates:
+        number, hash_ = certificate["version"], certificate["ballot"]["hash"]
+        if certified.setdefault(number, hash_) != hash_:
+            problems.append(f"two values of version {number} are certified")
+    versions, slots, hosts = [], [], []
+    for value, hash_ in _values(recording, certified, problems):
+        versions.append(version_of(value, hash_))
+        slots.append(value["slots"])
+        hosts.append(value["hosts"])
+    if certified and max(certified) >= len(versions):
+        problems.append(f"version {len(versions)} is not in the recording, though {max(certified)} is certified")
+    return Chain(versions, slots, hosts, problems)
+
+
+def _values(
+    recording: Recording, certified: Mapping[int, str], problems: list[str]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    start = recording.start
+    network, generation = start["network"], start.get("generation", 0)
+    value: dict[str, Any] | None = None
+    hash_ = genesis(network, generation, start.get("base"))
+    number = 0
+    while number in recording.changes:
+        found = None
+        for change in recording.changes[number]:
+            value_here = child(value, hash_, change, network, generation)
+            hash_here = digest(value_here)
+            if certified.get(number, hash_here) != hash_here:
+                problems.append(f"version {number} was handed out with a change that isn't the certified one")
+            elif found is not None and found[1] != hash_here:
+                problems.append(f"two changes lead to a version {number}")
+            else:
+                found = value_here, hash_here
+        if found is None:
+            return
+        value, hash_ = found
+        yield found
+        number += 1
