@@ -49,7 +49,7 @@ suite() {
         echo "no tests in tests/$name yet"
         return 0
     fi
-    python -m pytest "tests/$name" --quiet --junit-xml="$reports/$name.xml" "$@"
+    python -m pytest "tests/$name" --quiet --durations=8 --junit-xml="$reports/$name.xml" "$@"
 }
 
 scenarios() {

@@ -23,7 +23,7 @@ def test_a_host_comes_back_by_itself_and_is_closed_until_its_rules_stand(stage: 
     lab.kill(HOST)
     lab.start(HOST)
     # A listener is there before the network is, so that whatever is let through would be answered.
-    probing.listen(lab, list(stage.places(A)))
+    probing.listen(lab, list(places.values()))
     asked = {"namespace": source.namespace, "source": source.identity, "address": target.ipv4}
     looks: list[dict[str, str]] = []
 

@@ -40,6 +40,7 @@ def main(paths: Paths) -> int:
         paths.run.mkdir(parents=True, exist_ok=True, mode=0o755)
         with open(paths.run / "fastpath.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            _come_back(paths)
             try:
                 found = drop.as_user(drop.USER, lambda: _gather(paths, host), seconds=_GATHER_SECONDS)
             except AvpnError as error:
@@ -57,6 +58,20 @@ def main(paths: Paths) -> int:
     news = ", ".join(f"{kind} {network[:12]}" for kind, network in found["news"]) or "nothing new"
     sys.stderr.write(f"avpn-fastpath: {news}; {time.monotonic() - started:.2f} s, {spent:.2f} CPU-s\n")
     return 0 if "ring" in found else 1
+
+
+def _come_back(paths: Paths) -> None:
+    """After a boot, apply what was agreed before anything else: the chain and peers may take long, or be down."""
+    booted = paths.run / "booted"
+    if booted.exists():
+        return
+    try:
+        for line in apply(paths):
+            sys.stderr.write(f"{line}\n")
+    except AvpnError as error:
+        # Such as a host that has never read the chain; what can be done is done below.
+        sys.stderr.write(f"avpn-fastpath: nothing to come back to: {error}\n")
+    booted.touch()
 
 
 def _gather(paths: Paths, host: config.HostConfig) -> dict[str, Any]:

@@ -162,6 +162,40 @@ def test_what_is_agreed_is_applied_when_gathering_fails(
 
     monkeypatch.setattr(fastpath.drop, "as_user", fail)
     monkeypatch.setattr(fastpath, "apply", lambda paths: applied.append(paths) or [])
+    fastpath.main(tree.paths)
+    applied.clear()
     assert fastpath.main(tree.paths) == 1
     assert applied == [tree.paths]
     assert "took longer" in capsys.readouterr().err
+
+
+def test_after_a_boot_what_was_agreed_is_applied_before_anybody_is_asked(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = scene.HostTree.make(tmp_path / "root", P1)
+    did: list[str] = []
+    nothing = {"problems": {}, "news": [], "ring": False, "ring_changed": False}
+    monkeypatch.setattr(fastpath.drop, "as_user", lambda *_args, **_kwargs: did.append("asked") or nothing)
+    monkeypatch.setattr(fastpath, "apply", lambda _paths: did.append("applied") or [])
+    assert fastpath.main(tree.paths) == 0
+    assert fastpath.main(tree.paths) == 0
+    assert did == ["applied", "asked", "applied", "asked", "applied"]
+
+
+def test_a_host_that_has_nothing_to_come_back_to_goes_on(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = scene.HostTree.make(tmp_path / "root", P1)
+    did: list[str] = []
+    nothing = {"problems": {}, "news": [], "ring": False, "ring_changed": False}
+
+    def apply(_paths: object) -> list[str]:
+        if not did:
+            raise Unavailable("there is no view yet")
+        return []
+
+    monkeypatch.setattr(fastpath.drop, "as_user", lambda *_args, **_kwargs: did.append("asked") or nothing)
+    monkeypatch.setattr(fastpath, "apply", apply)
+    assert fastpath.main(tree.paths) == 0
+    assert did == ["asked"]
+    assert "there is no view yet" in capsys.readouterr().err
