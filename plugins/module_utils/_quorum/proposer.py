@@ -155,6 +155,49 @@ class Proposer:
             raise self._no_majority(attempt, 0)
         return self._known
 
+    def confirm(self) -> Certified:
+        """The newest value, for sure: nothing that was acknowledged before this was called is missing in it.
+
+        ``fetch`` may be one version behind, for voters learn of a certificate after its proposer has it. Here a
+        majority promises not to take part in anything older, and what its promises show as half done is finished
+        first. Raises NoMajority.
+        """
+        deadline = time.monotonic() + self._deadline
+        self._pause = 0.0
+        try:
+            while True:
+                known = self._known or self.fetch(max(0.1, min(10.0, self._deadline)))
+                if known is None:
+                    raise NoMajority(
+                        "the ledger has no version yet", where=self._record.name, remedy="Reconcile a host"
+                    )
+                if self._is_newest(known, deadline):
+                    return known
+        finally:
+            self._save()
+
+    def _is_newest(self, known: Certified, deadline: float) -> bool:
+        """Whether a majority promises that nothing is accepted for the next version; what is, is finished."""
+        value, hash_ = known.value, known.certificate.hash
+        instance = Instance(value.network, value.generation, value.version + 1, hash_)
+        self._counter, self._shown = 0, None
+        while self._known is known:
+            # Nothing is proposed under this ballot. That it names the parent's hash means nothing.
+            ballot = Ballot(self._counter + 1, self._node, self._run, hash_)
+            attempt = self._prepare(instance, ballot, known, deadline, hold=0)
+            if attempt.newer:
+                break
+            if len(attempt.promises) >= majority(self._voters):
+                forced = _forced(attempt, self._record.owner)
+                if forced is None:
+                    return True
+                self._decide(known, forced[0], apply_change(value, hash_, forced[0]), deadline)
+                break
+            self._refuse_hopeless(attempt)
+            if not self._back_off(attempt.wait / 1000, deadline):
+                raise self._no_majority(attempt, len(attempt.promises))
+        return False
+
     def propose(self, build: Build) -> Outcome:
         """Get ``build``'s change of the newest value agreed; it is asked again whenever the newest is another.
 
@@ -215,7 +258,8 @@ class Proposer:
             if len(attempt.promises) >= majority(self._voters):
                 forced = _forced(attempt, self._record.owner)
                 if forced is not None and forced[1] != hash_:
-                    (change, hash_), maybe_accepted = forced, False
+                    # If ours was accepted somewhere before, it may still be found there and be finished.
+                    change, hash_ = forced
                     continue
                 promises = tuple(one.promise for one in attempt.promises.values())
                 accept = Accept(instance, ballot, promises, change, parent.certificate if parent else None)
@@ -276,11 +320,13 @@ class Proposer:
         shown = self._shown if self._shown is not None and self._shown.instance == instance else None
         return dict(Prepare(instance, ballot, hold, certificate, shown).to_json())
 
-    def _prepare(self, instance: Instance, ballot: Ballot, parent: Certified | None, deadline: float) -> _Attempt:
+    def _prepare(
+        self, instance: Instance, ballot: Ballot, parent: Certified | None, deadline: float, *, hold: int | None = None
+    ) -> _Attempt:
         attempt = _Attempt()
         self._round_trips += 1
         self._counter = max(self._counter, ballot.counter)
-        request = self._prepare_request(instance, ballot, parent, self._hold)
+        request = self._prepare_request(instance, ballot, parent, self._hold if hold is None else hold)
         for node, answer in self._ask(request, parent, deadline, attempt):
             if isinstance(answer, answers.Promised):
                 promise = answer.promise

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a reader may rely on, and when a proposer may say that nothing was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger_world import Chain, Direct, Voters, allocate, node
+
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable
+from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
+
+
+@pytest.fixture
+def voters(tmp_path: Path) -> Voters:
+    chain = Chain()
+    chain.deploy("web", 11, 1)
+    chain.deploy("api", 12, 2)
+    chain.deploy("db", 13, 3)
+    return Voters(tmp_path, chain)
+
+
+Passes = Callable[[int, str, list[str]], bool]
+
+
+class Some(Direct):
+    """Lets through what ``passes(voter, op, ops asked for since the first accept)`` permits."""
+
+    def __init__(self, voters: Voters, number: int, passes: Passes) -> None:
+        super().__init__(voters, node(number))
+        self._passes = passes
+        self._asked: list[str] = []
+
+    def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+        if self._asked or request["op"] == "accept":
+            self._asked.append(request["op"])
+        if not self._passes(self.voters.number(node), request["op"], list(self._asked)):
+            raise Unavailable("is cut off", where=str(node))
+        return super().call(node, request)
+
+
+def reader(voters: Voters, passes: Passes = lambda *_: True, deadline: float = 5.0) -> Proposer:
+    chain = voters.chain
+    transport = Some(voters, 3, passes)
+    return Proposer(transport, node(3), chain.record(), chain.height, deadline=deadline, pauses=0.1)
+
+
+def test_a_read_that_is_confirmed_has_what_was_acknowledged_though_no_voter_has_learnt_of_it(voters: Voters) -> None:
+    allocate(voters, 1)
+    told = allocate(voters, 2, Some(voters, 2, lambda _voter, op, _since: op != "learn"))
+    with reader(voters) as proposer:
+        fetched = proposer.fetch()
+        assert fetched is not None
+        assert fetched.value.version == told.value.version - 1  # one behind, as its documentation says
+        confirmed = proposer.confirm()
+    assert confirmed.certificate.hash == told.certificate.hash
+    assert confirmed.value == told.value
+
+
+def test_a_read_is_confirmed_by_a_majority_only(voters: Voters) -> None:
+    told = allocate(voters, 1)
+    with reader(voters, lambda voter, _op, _since: voter != 2) as proposer:
+        assert proposer.confirm().value == told.value
+    some = reader(voters, lambda voter, op, _since: voter == 1 or op == "fetch", 0.5)
+    with some as proposer, pytest.raises(NoMajority):
+        proposer.confirm()
+
+
+def test_confirming_does_not_hold_others_up(voters: Voters) -> None:
+    allocate(voters, 1)
+    with reader(voters) as proposer:
+        proposer.confirm()
+    assert allocate(voters, 2).changed
+
+
+def test_whoever_was_accepted_once_never_says_that_nothing_was_changed(voters: Voters) -> None:
+    """Ours is accepted by voter 1 alone; then another's turns up at voter 2, and nobody answers any more.
+
+    Whoever asks 1 and 3 next finds ours, and finishes it.
+    """
+    before = allocate(voters, 3).value.version
+    other = Some(voters, 2, lambda voter, op, _since: voter == 2 or (voter == 3 and op != "accept"))
+    with pytest.raises(OutcomeUnknown):
+        allocate(voters, 2, other, deadline=0.5, hold=0)
+
+    def passes(voter: int, op: str, since: list[str]) -> bool:
+        if not since:
+            return voter != 2
+        if op == "accept":
+            return voter == 1
+        return op == "prepare" and voter != 1 and since.count("prepare") <= 3  # one more round, which shows the other's
+
+    with pytest.raises(OutcomeUnknown):
+        allocate(voters, 1, Some(voters, 1, passes), deadline=1.0, hold=0)
+    with reader(voters, lambda voter, _op, _since: voter != 2) as proposer:
+        confirmed = proposer.confirm()
+    assert confirmed.value.version == before + 1
+    assert node(1) in confirmed.value.hosts
