@@ -269,12 +269,10 @@ class Acceptor:
             raise RuleBroken("half-done", "the promises show an accepted value, and another one is proposed")
         parent = self.store.value(state)
         child = apply_change(parent, state.hash, request.change)
-        data = codec.value_bytes(child)
-        if len(data) > codec.MAX_BYTES:
-            raise RuleBroken(
-                "size", f"the value would be {len(data)} bytes long, at most {codec.MAX_BYTES} are allowed"
-            )
-        if codec.hash_bytes(data) != request.ballot.hash:
+        size = codec.value_size(child)
+        if size > codec.MAX_BYTES:
+            raise RuleBroken("size", f"the value would be {size} bytes long, at most {codec.MAX_BYTES} are allowed")
+        if codec.value_hash(child) != request.ballot.hash:
             raise RuleBroken("hash", "the change doesn't lead to the value that the ballot names")
         check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
 

@@ -12,7 +12,7 @@ from .._common import fields
 from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import NodeId
-from . import codec
+from . import entry_codec
 from .messages import Acceptance, Ballot, Promise
 from .requests import Update, parse_have
 
@@ -142,7 +142,7 @@ def parse_answer(document: Any, where: str) -> Answer:
         fields.obj(body, at, required={"highest", "holder", "wait", "shown"})
         return Refused(
             highest=Ballot.from_json(body["highest"], f"{at}.highest"),
-            holder=codec.parse_node(body["holder"], f"{at}.holder"),
+            holder=entry_codec.parse_node(body["holder"], f"{at}.holder"),
             wait=fields.integer(body["wait"], f"{at}.wait", most=_MAX_WAIT),
             shown=None if body["shown"] is None else Promise.from_json(body["shown"], f"{at}.shown"),
         )

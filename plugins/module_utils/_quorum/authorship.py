@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._common.canonical import Json
 from .._common.ids import NodeId
-from .codec import host_json, lock_json, slot_json
+from .digests import Entry, entry_digest
 from .errors import BadProof
-from .signing import entry_digest, verify_batch
+from .signing import verify_batch
 from .value import Value
 
 
@@ -30,19 +29,19 @@ def verify_authorship(value: Value) -> None:
         if not verify_batch(value.network, batch):
             raise BadProof("has a wrong signature", where=f"batches.{name}")
     covered = {name: frozenset(batch.digests) for name, batch in value.batches.items()}
-    for kind, key, document, batch_name, author in _entries(value):
-        if entry_digest(kind, key, document) not in covered.get(batch_name, ()):
+    for kind, key, entry, batch_name, author in _entries(value):
+        if entry_digest(kind, key, entry) not in covered.get(batch_name, ()):
             raise BadProof(f"is not what {batch_name} signs", where=f"{kind}s.{key}")
         signed_by = value.batches[batch_name].author
         if author is not None and signed_by != author:
             raise BadProof(f"is signed by {signed_by}, not by {author}", where=f"{kind}s.{key}")
 
 
-def _entries(value: Value) -> Iterator[tuple[str, str, Json, str, NodeId | None]]:
-    """Kind, key, what is signed, the batch it names, and who must have signed it (None: anybody)."""
+def _entries(value: Value) -> Iterator[tuple[str, object, Entry, str, NodeId | None]]:
+    """Kind, key, the entry, the batch it names, and who must have signed it (None: anybody)."""
     for node, host in value.hosts.items():
-        yield "host", str(node), host_json(host, signed=True), host.batch, node
+        yield "host", node, host, host.batch, node
     for endpoint, slot in value.slots.items():
-        yield "slot", str(endpoint), slot_json(slot, signed=True), slot.batch, slot.host if slot.bound else None
+        yield "slot", endpoint, slot, slot.batch, slot.host if slot.bound else None
     for name, lock in value.locks.items():
-        yield "lock", name, lock_json(lock, signed=True), lock.batch, lock.holder
+        yield "lock", name, lock, lock.batch, lock.holder

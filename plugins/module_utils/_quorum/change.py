@@ -19,7 +19,7 @@ from .._common import fields
 from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import EndpointId, NodeId
-from . import codec
+from . import codec, entry_codec
 from .value import MAX_HOSTS, MAX_LOCKS, MAX_SLOTS, MAX_VOTERS, Batch, HostEntry, Lock, Slot, Value
 
 K = TypeVar("K")
@@ -127,19 +127,19 @@ def change_json(change: Change) -> dict[str, Json]:
     if change.record is not None:
         document["record"] = codec.record_json(*change.record)
     if change.voters is not None:
-        document["voters"] = [codec.voter_json(voter) for voter in change.voters]
+        document["voters"] = [entry_codec.voter_json(voter) for voter in change.voters]
     if change.hosts:
         document["hosts"] = {
-            str(node): None if entry is None else codec.host_json(entry) for node, entry in change.hosts.items()
+            str(node): None if entry is None else entry_codec.host_json(entry) for node, entry in change.hosts.items()
         }
     if change.slots:
-        document["slots"] = {str(endpoint): codec.slot_json(slot) for endpoint, slot in change.slots.items()}
+        document["slots"] = {str(endpoint): entry_codec.slot_json(slot) for endpoint, slot in change.slots.items()}
     if change.locks:
         document["locks"] = {
-            name: None if lock is None else codec.lock_json(lock) for name, lock in change.locks.items()
+            name: None if lock is None else entry_codec.lock_json(lock) for name, lock in change.locks.items()
         }
     if change.batches:
-        document["batches"] = {name: codec.batch_json(batch) for name, batch in change.batches.items()}
+        document["batches"] = {name: entry_codec.batch_json(batch) for name, batch in change.batches.items()}
     return document
 
 
@@ -149,23 +149,27 @@ def change_from_json(value: Any, where: str, owner: str) -> Change:
     raw = fields.obj(value, where, required=set(), optional=sections)
     return Change(
         record=codec.record_from_json(raw["record"], f"{where}.record") if "record" in raw else None,
-        voters=tuple(fields.items(raw["voters"], f"{where}.voters", codec.voter_from_json, most=MAX_VOTERS))
+        voters=tuple(fields.items(raw["voters"], f"{where}.voters", entry_codec.voter_from_json, most=MAX_VOTERS))
         if "voters" in raw
         else None,
-        hosts=codec.section(
-            raw.get("hosts", {}), f"{where}.hosts", codec.parse_node, _optional(codec.host_from_json), MAX_HOSTS
+        hosts=entry_codec.section(
+            raw.get("hosts", {}),
+            f"{where}.hosts",
+            entry_codec.parse_node,
+            _optional(entry_codec.host_from_json),
+            MAX_HOSTS,
         ),
-        slots=codec.section(
+        slots=entry_codec.section(
             raw.get("slots", {}),
             f"{where}.slots",
             EndpointId.parse,
-            lambda item, at: codec.slot_from_json(item, at, owner),
+            lambda item, at: entry_codec.slot_from_json(item, at, owner),
             MAX_SLOTS,
         ),
-        locks=codec.section(
-            raw.get("locks", {}), f"{where}.locks", fields.name, _optional(codec.lock_from_json), MAX_LOCKS
+        locks=entry_codec.section(
+            raw.get("locks", {}), f"{where}.locks", fields.name, _optional(entry_codec.lock_from_json), MAX_LOCKS
         ),
-        batches=codec.batches_from_json(raw.get("batches", {}), f"{where}.batches"),
+        batches=entry_codec.batches_from_json(raw.get("batches", {}), f"{where}.batches"),
     )
 
 

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .._common.ids import EndpointId, NodeId
 from .change import Change, references
-from .codec import host_json, lock_json, slot_json
 from .constants import WASTE_ALLOWANCE, WASTE_FACTOR
-from .signing import Signer, entry_digest, sign_batch
+from .digests import entry_digest, with_batch
+from .signing import Signer, sign_batch
 from .value import HostEntry, Lock, Slot, Value
 
 
@@ -34,24 +34,19 @@ def sign(draft: Draft, parent: Value, author: NodeId, signer: Signer) -> Change:
     Where the author's old batches would waste too much room, its other entries are signed anew along with it.
     """
     draft = _compacted(draft, parent, author)
-    digests = [
-        entry_digest("host", str(node), None if entry is None else host_json(entry, signed=True))
-        for node, entry in draft.hosts.items()
-    ]
-    digests += [
-        entry_digest("slot", str(endpoint), slot_json(slot, signed=True)) for endpoint, slot in draft.slots.items()
-    ]
-    digests += [
-        entry_digest("lock", name, None if lock is None else lock_json(lock, signed=True))
-        for name, lock in draft.locks.items()
-    ]
+    digests = [entry_digest("host", node, entry) for node, entry in draft.hosts.items()]
+    digests += [entry_digest("slot", endpoint, slot) for endpoint, slot in draft.slots.items()]
+    digests += [entry_digest("lock", name, lock) for name, lock in draft.locks.items()]
     serial = parent.serials.get(author, 0) + 1
     batch = sign_batch(signer, parent.network, parent.generation, author, serial, digests)
     name = batch.name
     return Change(
-        hosts={node: None if entry is None else replace(entry, batch=name) for node, entry in draft.hosts.items()},
-        slots={endpoint: replace(slot, batch=name) for endpoint, slot in draft.slots.items()},
-        locks={key: None if lock is None else replace(lock, batch=name) for key, lock in draft.locks.items()},
+        hosts={
+            node: None if entry is None else with_batch("host", node, entry, name)
+            for node, entry in draft.hosts.items()
+        },
+        slots={endpoint: with_batch("slot", endpoint, slot, name) for endpoint, slot in draft.slots.items()},
+        locks={key: None if lock is None else with_batch("lock", key, lock, name) for key, lock in draft.locks.items()},
         batches={name: batch},
     )
 

@@ -17,7 +17,7 @@ from .._chain.model import Voter
 from .._common import fields
 from .._common.canonical import Json
 from .._common.ids import NodeId
-from . import codec
+from . import codec, entry_codec
 from .errors import BadProof
 from .signing import Signer, signed_text, verify
 from .value import MAX_VOTERS, Value
@@ -40,7 +40,7 @@ class Ballot:
         raw = fields.obj(value, where, required={"counter", "node", "run", "hash"})
         return cls(
             counter=fields.integer(raw["counter"], f"{where}.counter", least=1),
-            node=codec.parse_node(raw["node"], f"{where}.node"),
+            node=entry_codec.parse_node(raw["node"], f"{where}.node"),
             run=fields.hex32(raw["run"], f"{where}.run"),
             hash=fields.hex64(raw["hash"], f"{where}.hash"),
         )
@@ -119,7 +119,7 @@ class Promise:
         return cls(
             instance=Instance.from_fields(raw, where),
             ballot=Ballot.from_json(raw["ballot"], f"{where}.ballot"),
-            voter=codec.parse_node(raw["voter"], f"{where}.voter"),
+            voter=entry_codec.parse_node(raw["voter"], f"{where}.voter"),
             incarnation=fields.hex32(raw["incarnation"], f"{where}.incarnation"),
             accepted=None if raw["accepted"] is None else Ballot.from_json(raw["accepted"], f"{where}.accepted"),
             signature=fields.base64_bytes(raw["signature"], f"{where}.signature", length=64),
@@ -160,7 +160,7 @@ class Acceptance:
         return cls(
             instance=Instance.from_fields(raw, where),
             ballot=Ballot.from_json(raw["ballot"], f"{where}.ballot"),
-            voter=codec.parse_node(raw["voter"], f"{where}.voter"),
+            voter=entry_codec.parse_node(raw["voter"], f"{where}.voter"),
             incarnation=fields.hex32(raw["incarnation"], f"{where}.incarnation"),
             signature=fields.base64_bytes(raw["signature"], f"{where}.signature", length=64),
         )
@@ -290,7 +290,7 @@ def check_promises(
 def _acceptance_entry(value: Any, where: str) -> tuple[NodeId, str, str]:
     raw = fields.obj(value, where, required={"voter", "incarnation", "signature"})
     return (
-        codec.parse_node(raw["voter"], f"{where}.voter"),
+        entry_codec.parse_node(raw["voter"], f"{where}.voter"),
         fields.hex32(raw["incarnation"], f"{where}.incarnation"),
         fields.base64_bytes(raw["signature"], f"{where}.signature", length=64),
     )

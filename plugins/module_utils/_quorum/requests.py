@@ -16,7 +16,8 @@ from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from .change import Change, change_from_json, change_json
-from .codec import parse_node, value_from_json, value_json
+from .codec import value_from_json, value_json
+from .entry_codec import parse_node
 from .messages import Ballot, Certificate, Instance, Promise
 from .value import MAX_VOTERS, Value
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .._common.canonical import Json
 from .._common.ids import NodeId
 from .change import references
-from .codec import host_json, lock_json, slot_json
 from .constants import WASTE_ALLOWANCE, WASTE_FACTOR
+from .digests import Entry, entry_digest
 from .errors import RuleBroken
 from .rule_context import Context, refuse
-from .signing import entry_digest, verify_batch
+from .signing import verify_batch
 from .value import Batch
 
 Authors = Mapping[tuple[str, object], NodeId]  # (kind, key) of each changed entry -> who signed it
@@ -96,9 +95,9 @@ def _attribute(context: Context, new: Mapping[str, Batch]) -> Authors:
         "batches",
     )
     authors: dict[tuple[str, object], NodeId] = {}
-    for kind, key, document, batch in _changed(context):
+    for kind, key, entry, batch in _changed(context):
         where = f"{kind}s.{key}"
-        name = covers.pop(entry_digest(kind, str(key), document), None)
+        name = covers.pop(entry_digest(kind, key, entry), None)
         if name is None:
             raise RuleBroken("entry-unsigned", "is covered by no new batch", where=where)
         refuse(batch is not None and batch != name, "entry-unsigned", f"names {batch}, but {name} covers it", where)
@@ -107,17 +106,17 @@ def _attribute(context: Context, new: Mapping[str, Batch]) -> Authors:
     return authors
 
 
-def _changed(context: Context) -> Iterator[tuple[str, object, Json, str | None]]:
+def _changed(context: Context) -> Iterator[tuple[str, object, Entry | None, str | None]]:
     change = context.change
     for node, host in change.hosts.items():
-        yield "host", node, None if host is None else host_json(host, signed=True), host.batch if host else None
+        yield "host", node, host, host.batch if host else None
     for endpoint, slot in change.slots.items():
         # A slot whose lease is not of its host's provider can't be written at all.
         foreign = slot.lease.provider != slot.host.provider or slot.lease.owner != context.parent.record.owner
         refuse(foreign, "slot-host", "binds a lease of another owner, or of another provider", f"slots.{endpoint}")
-        yield "slot", endpoint, slot_json(slot, signed=True), slot.batch
+        yield "slot", endpoint, slot, slot.batch
     for name, lock in change.locks.items():
-        yield "lock", name, None if lock is None else lock_json(lock, signed=True), lock.batch if lock else None
+        yield "lock", name, lock, lock.batch if lock else None
 
 
 def _check_waste(context: Context, new: Mapping[str, Batch], used: Mapping[str, int]) -> None:

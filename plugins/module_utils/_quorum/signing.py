@@ -110,9 +110,9 @@ def _public_key(key: str) -> Any:
     return Ed25519PublicKey.from_public_bytes(base64.b64decode(key))
 
 
-def entry_digest(kind: str, key: str, entry: Json) -> str:
-    """Digest of one entry as its author signs it: without its batch; a removal is ``None``."""
-    return canonical.digest({"kind": kind, "key": key, "entry": entry})
+def entry_text(kind: str, key: str, entry: Json) -> bytes:
+    """One entry as its author signs it, by its digest: without its batch; a removal is ``None``."""
+    return canonical.dumps({"kind": kind, "key": key, "entry": entry})
 
 
 def batch_text(network: str, batch: Batch) -> bytes:

@@ -28,7 +28,7 @@ from .._chain.model import Voter
 from .._common import canonical
 from .._common.checked import present
 from .._common.errors import Unavailable
-from . import codec
+from . import codec, entry_codec
 from .change import Change, apply_change, change_from_json, change_json
 from .messages import Ballot, Certificate, Certified, Promise
 from .requests import MAX_CHANGES, Update
@@ -136,13 +136,13 @@ class Store:
         row = self._row("SELECT * FROM networks WHERE network = ?", network)
         if row is None:
             return None
-        voters = tuple(codec.voter_from_json(item, "voters") for item in _load(row["voters"]))
+        voters = tuple(entry_codec.voter_from_json(item, "voters") for item in _load(row["voters"]))
         certificate = None if row["certificate"] is None else Certificate.from_json(_load(row["certificate"]), "db")
         return NetworkState(network, row["owner"], row["generation"], voters, row["version"], row["hash"], certificate)
 
     def begin(self, database: sqlite3.Connection, state: NetworkState) -> None:
         """Remember a network's generation and founders, before anything is promised for it."""
-        voters = canonical.dumps([codec.voter_json(voter) for voter in state.voters])
+        voters = canonical.dumps([entry_codec.voter_json(voter) for voter in state.voters])
         database.execute(
             "INSERT INTO networks VALUES (?, ?, ?, ?, -1, ?, NULL, -1, NULL)",
             (state.network, state.owner, state.generation, voters, state.hash),
@@ -297,7 +297,7 @@ class Store:
         # Changes are small and values may be megabytes, so the whole value is written only now and then.
         snapshot = snapshot or row is None or value.version - row["snapshot_version"] >= MAX_CHANGES // 2
         encoded = canonical.dumps(certificate.to_json())
-        voters = canonical.dumps([codec.voter_json(voter) for voter in value.voters])
+        voters = canonical.dumps([entry_codec.voter_json(voter) for voter in value.voters])
         database.execute(
             "UPDATE networks SET version = ?, hash = ?, certificate = ?, voters = ? WHERE network = ?",
             (value.version, certificate.hash, encoded, voters, state.network),

@@ -3,8 +3,8 @@
 
 """The ledger's value: what the voters of a network agree on, version by version.
 
-A value is immutable; ``change`` builds the next one from its parent. Its hash is the
-SHA-256 of its canonical JSON (``codec.value_json``), which is also what travels and what is stored.
+A value is immutable; ``change`` builds the next one from its parent. Its canonical JSON (``codec.value_json``)
+is what travels and what is stored; its hash is over its ``header``, which has digests of its entries.
 """
 
 from __future__ import annotations
@@ -23,6 +23,17 @@ MAX_VOTERS = 5
 
 
 @dataclass(frozen=True)
+class Known:
+    """What ``digests`` computed of an entry, no part of its meaning: under which kind and key, digest, leaf, length."""
+
+    kind: str
+    key: object
+    digest: str
+    leaf: bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class HostEntry:
     """A participating host. Author: the host itself."""
 
@@ -34,6 +45,7 @@ class HostEntry:
     address: ipaddress.IPv4Address  # the host's own address in the network
     height: int  # chain height the entry was made at
     batch: str  # "provider/node/serial" of the signature that covers it
+    known: Known | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class Slot:
     height: int
     bound: bool  # False: released
     batch: str
+    known: Known | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,7 @@ class Lock:
     expires: int  # chain height after which it is free
     height: int
     batch: str
+    known: Known | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,7 @@ class Batch:
     key: str  # Ed25519 public key the signature verifies with, base64
     digests: tuple[str, ...]
     signature: str  # Ed25519, base64
+    known: Known | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:

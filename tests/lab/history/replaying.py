@@ -37,6 +37,24 @@ def digest(document: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def value_hash(value: Document) -> str:
+    """The digest of a value's header (docs/ledger.md): its sections by digests over their entries' digests."""
+    header = {name: value[name] for name in ("network", "generation", "version", "parent", "voters")}
+    for kind, name in (("host", "hosts"), ("slot", "slots"), ("lock", "locks")):
+        leaves = []
+        for key, entry in value[name].items():
+            signed = {field: one for field, one in entry.items() if field != "batch"}
+            leaves.append([key, digest({"kind": kind, "key": key, "entry": signed}), entry["batch"]])
+        header[name] = _in_order(leaves)
+    header["batches"] = _in_order([[name, digest(batch)] for name, batch in value["batches"].items()])
+    header["record"], header["serials"] = digest(value["record"]), digest(value["serials"])
+    return digest(header)
+
+
+def _in_order(leaves: list[list[str]]) -> str:
+    return digest(sorted(leaves, key=lambda leaf: json.dumps(leaf, separators=(",", ":"), ensure_ascii=False).encode()))
+
+
 def genesis(network: str, generation: int, base: str | None) -> str:
     """The parent that version 0 names."""
     return digest({"genesis": network, "generation": generation, "base": base})
@@ -69,7 +87,7 @@ def child(parent: Document | None, parent_hash: str, change: Document, network: 
         author, _slash, serial = name.rpartition("/")
         serials[author] = max(int(serial), serials.get(author, 0))
     value["serials"] = serials
-    for name in change.keys() - {"record", "voters", "hosts", "slots", "locks", "batches"}:
+    for name in change.keys() - {"record", "voters", "hosts", "slots", "locks", "batches", "evidence"}:
         value[name] = change[name]
     return value
 
@@ -117,7 +135,7 @@ def _values(
         found = None
         for change in recording.changes[number]:
             value_here = child(value, hash_, change, network, generation)
-            hash_here = digest(value_here)
+            hash_here = value_hash(value_here)
             if certified.get(number, hash_here) != hash_here:
                 problems.append(f"version {number} was handed out with a change that isn't the certified one")
             elif found is not None and found[1] != hash_here:

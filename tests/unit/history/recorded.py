@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from history.events import Recording
 from history.proofs import signed_text
-from history.replaying import child, digest, genesis
+from history.replaying import child, genesis, value_hash
 
 Events = list[dict[str, Any]]
 
@@ -79,7 +79,7 @@ class Book:
         """One more version, with what its voters signed."""
         value = child(self.value, self.hash, change, NETWORK, 0)
         place = {"network": NETWORK, "generation": 0, "version": value["version"], "parent": value["parent"]}
-        ballot = {"counter": counter + 1, "node": VOTERS[0], "run": "0" * 32, "hash": digest(value)}
+        ballot = {"counter": counter + 1, "node": VOTERS[0], "run": "0" * 32, "hash": value_hash(value)}
         self.certificate = {**place, "ballot": ballot, "acceptances": []}
         for node in signers:
             who = {"voter": node, "incarnation": voter(node)["incarnation"]}
@@ -93,14 +93,14 @@ class Book:
                 self.now += 0.2
         self.add("change", version=value["version"], change=change)
         self.add("certificate", certificate=self.certificate)
-        self.value, self.hash = value, digest(value)
+        self.value, self.hash = value, value_hash(value)
 
     def write(self, number: int, kind: str, endpoint: str, entry: dict[str, Any], host: str = VOTERS[0]) -> None:
         """An operation that gets its own change certified."""
         batch = {entry["batch"]: {"generation": 0, "key": "k", "digests": ["d"], "signature": "s"}}
         change = {"slots": {endpoint: entry}, "batches": batch}
         self.add("invoke", op=number, client="n1/0", kind=kind, endpoint=endpoint, host=host, at=self.tick())
-        hash_ = digest(child(self.value, self.hash, change, NETWORK, 0))
+        hash_ = value_hash(child(self.value, self.hash, change, NETWORK, 0))
         assert self.value is not None
         self.add("build", op=number, version=self.value["version"] + 1, hash=hash_, what="own")
         self.version(change, number)

@@ -28,13 +28,14 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
     value_hash,
     value_json,
 )
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.digests import entry_digest
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
     Acceptance,
     Ballot,
     Certificate,
     Instance,
 )
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import entry_digest, sign_batch
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import sign_batch
 from ansible_collections.akash.avpn.tests.unit.quorum.ledger_world import (
     Chain,
     Voters,
@@ -139,7 +140,7 @@ def _foreign_author(document: Any) -> None:
     """Somebody else signs for a host, with a key of its own: a good signature of the wrong author."""
     parsed = value_from_json(_value(document), "value")
     entry = replace(parsed.hosts[node(2)], wireguard=key32("mine"))
-    digest = entry_digest("host", str(node(2)), host_json(entry, signed=True))
+    digest = entry_digest("host", node(2), entry)
     batch = sign_batch(signer(3), parsed.network, parsed.generation, node(3), parsed.serials[node(3)] + 1, [digest])
     entry = replace(entry, batch=batch.name)
     _value(document)["hosts"][str(node(2))] = host_json(entry)
