@@ -4,7 +4,7 @@
 
 # Takes a bare Debian 12 machine, as root, to where `make lab` and `make test`
 # work: packages, a Docker daemon, build/venv. Where all is there it only looks,
-# in less than a second.
+# in less than a second. bootstrap.sh [PACKAGE …] installs these as well.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -18,6 +18,7 @@ packages=(
     git make tar ca-certificates
     # build/venv; and hosts' code under the distribution's own Python
     python3 python3-venv python3-paramiko python3-cryptography python3-netaddr python3-yaml
+    "$@"
 )
 
 fail() { echo "bootstrap: $*" >&2; exit 1; }

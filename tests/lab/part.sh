@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Runs one part of the benchmarks or fault tests: part.sh bench|faults [PART] [argument …]
+# Debian's packages that only this part needs stand in PART.packages beside it.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -14,5 +15,9 @@ parts=$(find "tests/$kind" -maxdepth 1 -name '[a-z]*.py' ! -name 'conftest.py' !
 if [ ! -f "tests/$kind/$part.py" ]; then
     echo "tests/$kind has no part '$part'; it has: ${parts//$'\n'/ }" >&2
     exit 2
+fi
+if [ -f "tests/$kind/$part.packages" ]; then
+    mapfile -t packages < "tests/$kind/$part.packages"
+    tests/lab/bootstrap.sh "${packages[@]}"
 fi
 PYTHONPATH=tests/lab:tests exec build/venv/bin/python "tests/$kind/$part.py" "$@"

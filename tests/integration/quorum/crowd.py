@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from history.versions import Seen, Step, Told
-from ledger_world import facts
+from ledger_world import facts, node, signer
+from quorum_site import Site, address_of
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import View
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, LeaseId, NodeId
+from ansible_collections.akash.avpn.plugins.module_utils._peer import keys
 from ansible_collections.akash.avpn.plugins.module_utils._peer.client import PeerClient
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import to_change, wish
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
@@ -66,6 +68,25 @@ class Identity:
     signer: SeedSigner
     ssh_key: Path
     ledgers: Path
+
+
+def people(site: Site, base: Path, count: int, replicas: int) -> list[Identity]:
+    """So many providers with leases of so many endpoints; the first are the site's hosts, the voters, as well."""
+    made = []
+    for number in range(1, count + 1):
+        ssh_key, ledgers = base / f"ssh{number}", base / f"ledger{number}"
+        ledgers.mkdir()
+        if number in site.hosts:
+            ssh_key = site.hosts[number].paths.ssh_client_key
+        else:
+            keys.create_ssh_key(ssh_key)
+            record = site.chain.view().hosts[node(number)]
+            site.others[node(number)] = replace(
+                record, ssh_address=address_of(number), ssh_client_key=keys.ssh_public_key(ssh_key)
+            )
+        made.append(Identity(number, node(number), signer(number), ssh_key, ledgers))
+        site.chain.deploy(f"m{number}", 100 + number, number, replicas=replicas)
+    return made
 
 
 class Crowd:

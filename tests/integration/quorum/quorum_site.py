@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Three provider hosts on this machine: each with a root of its own, the collection's software, and a real sshd."""
+"""Provider hosts on this machine: each with a root of its own, the collection's software, and a real sshd."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Path
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner  # noqa: E402
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import Store  # noqa: E402
 
-_PORT = 7922
-
-
+PORT = 7922
 _NET = 64 + os.getpid() % 128  # so that two runs on one machine don't meet
 
 
@@ -65,7 +63,7 @@ class Host:
         return scene.host(
             self.node,
             address_of(self.number),
-            _PORT,
+            PORT,
             ssh_host_key=keys.ssh_public_key(self.paths.ssh_host_key),
             ssh_client_key=keys.ssh_public_key(self.paths.ssh_client_key),
             signing_key=self.signer.public_key,
@@ -84,7 +82,7 @@ class Host:
         log.close()
         for _unused in range(100):
             with socket.socket() as probe:
-                if probe.connect_ex((address_of(self.number), _PORT)) == 0:
+                if probe.connect_ex((address_of(self.number), PORT)) == 0:
                     return
             time.sleep(0.05)
         raise AssertionError("sshd doesn't listen")
@@ -156,12 +154,20 @@ class Site:
 def site() -> Iterator[Site]:
     if os.geteuid() != 0 or shutil.which("sshd", path="/usr/sbin") is None or shutil.which("wg") is None:
         pytest.skip("needs root, openssh-server and wireguard-tools")
+    with opened(3) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def opened(voters: int) -> Iterator[Site]:
+    """So many hosts, which are the voters; gone again at the end."""
     _user()
     base = pathlib.Path(tempfile.mkdtemp(prefix="avpn-quorum-", dir="/srv"))
     base.chmod(0o755)
-    site = Site(Chain())
+    site = Site(Chain(voters=voters, hosts=voters))
+    numbers = range(1, voters + 1)
     try:
-        for number in (1, 2, 3):
+        for number in numbers:
             subprocess.run(["ip", "address", "replace", f"{address_of(number)}/32", "dev", "lo"], check=True)
             site.hosts[number] = _make(base / f"root{number}", number)
             site.chain.incarnations[number] = site.hosts[number].incarnation
@@ -169,7 +175,7 @@ def site() -> Iterator[Site]:
     finally:
         for host in site.hosts.values():
             host.stop()
-        for number in (1, 2, 3):
+        for number in numbers:
             subprocess.run(["ip", "address", "del", f"{address_of(number)}/32", "dev", "lo"], check=False)
         shutil.rmtree(base)
 
@@ -180,7 +186,7 @@ def _make(root: pathlib.Path, number: int) -> Host:
     tree = scene.HostTree.make(
         root,
         node,
-        peer={"address": at, "port": _PORT},
+        peer={"address": at, "port": PORT},
         wireguard={"address": at, "first_port": 52000 + 100 * number, "mtu": 1420},
         gossip={"address": at, "port": 7946},
     )
@@ -200,7 +206,7 @@ def _make(root: pathlib.Path, number: int) -> Host:
             _give(pathlib.Path(directory) / name)
     variables = {
         "ansible_managed": "test",
-        "peer_port": _PORT,
+        "peer_port": PORT,
         "peer_listen": [at],
         "peer_max_startups": "20:50:60",
         "_peer_etc": str(paths.etc),

@@ -16,13 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from crowd import Crowd, Identity, Report
+from crowd import Crowd, Identity, Report, people
 from history.versions import History, Seen, Step, Told, Version, faults, replay
-from ledger_world import node, signer
-from quorum_site import Host, Site, address_of
+from quorum_site import Host, Site
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import View
-from ansible_collections.akash.avpn.plugins.module_utils._peer import keys
 from ansible_collections.akash.avpn.plugins.module_utils._peer.client import PeerClient
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.answers import Fetched, parse_answer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certificate
@@ -179,34 +177,15 @@ def _is_busy(host: Host) -> bool:
         database.close()
 
 
-def _people(site: Site, base: Path) -> list[Identity]:
-    """Twenty providers with leases; the first three are the voters as well."""
-    people = []
-    for number in range(1, PROPOSERS + 1):
-        ssh_key, ledgers = base / f"ssh{number}", base / f"ledger{number}"
-        ledgers.mkdir()
-        if number in site.hosts:
-            ssh_key = site.hosts[number].paths.ssh_client_key
-        else:
-            keys.create_ssh_key(ssh_key)
-            record = site.chain.view().hosts[node(number)]
-            site.others[node(number)] = replace(
-                record, ssh_address=address_of(number), ssh_client_key=keys.ssh_public_key(ssh_key)
-            )
-        people.append(Identity(number, node(number), signer(number), ssh_key, ledgers))
-        site.chain.deploy(f"m{number}", 100 + number, number, replicas=ROUNDS)
-    return people
-
-
 @pytest.mark.root
 @pytest.mark.slow
 def test_twenty_proposers_with_a_voter_killed_in_the_middle_of_each_round(site: Site, tmp_path: Path) -> None:
     dice = random.Random(int(os.environ.get("AVPN_CROWD_SEED", "20")))
     site.chain.hosts, site.chain.cidr = PROPOSERS, "100.64.0.0/20"
-    people = _people(site, tmp_path)
+    crowd_of = people(site, tmp_path, PROPOSERS, ROUNDS)
     site.publish()
     view = site.view()
-    crowd = Crowd(people, view)
+    crowd = Crowd(crowd_of, view)
     reports: list[Report] = []
     seen: list[Seen] = []
     killed, half_done, early = [], 0, []
@@ -224,7 +203,7 @@ def test_twenty_proposers_with_a_voter_killed_in_the_middle_of_each_round(site: 
             crashes = [f"proposer {one.number}: {one.crash}" for one in round_ if one.crash]
             assert not crashes, crashes[0]
             victim.start()
-        fetched = [_fetched(host, view, people[0]) for host in site.hosts.values()]
+        fetched = [_fetched(host, view, crowd_of[0]) for host in site.hosts.values()]
     finally:
         crowd.stop()
     told = [one.told for one in reports if one.told is not None]

@@ -1,0 +1,4 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The benchmark of allocation: every way measured in turn, and what comes of it as figures."""

@@ -1,0 +1,4 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ledger's side of the benchmark of allocation."""
