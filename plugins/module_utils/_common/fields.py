@@ -35,6 +35,8 @@ def obj(value: Any, where: str, *, required: set[str], optional: set[str] = froz
     """A JSON object with exactly these fields; an unknown or missing one is an error that names it."""
     if not isinstance(value, dict):
         raise InvalidInput(f"must be an object, not {kind(value)}", where=where)
+    if value.keys() == required:
+        return value
     for key in sorted(value.keys() - required - optional, key=str):
         raise InvalidInput("is not a known field", where=_join(where, printable(key)))
     for key in sorted(required - value.keys()):

@@ -1,14 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Identities: of networks, nodes, leases and endpoints, and how each is written."""
+"""Identities: of networks, nodes, leases and endpoints, and how each is written.
+
+Tuples, for a ledger has thousands of them in each of its mappings: as data classes they cost several times as much to
+make, hash and compare.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import fields
 from .errors import InvalidInput
@@ -19,8 +22,7 @@ def network_id(owner: str, name: str) -> str:
     return hashlib.sha256(f"{owner}/{name}".encode()).hexdigest()
 
 
-@dataclass(frozen=True, order=True)
-class NodeId:
+class NodeId(NamedTuple):
     """One host of a provider, written ``akash1…/node``."""
 
     provider: str
@@ -37,8 +39,7 @@ class NodeId:
         return cls(fields.account(provider, where), fields.name(node, where))
 
 
-@dataclass(frozen=True, order=True)
-class LeaseId:
+class LeaseId(NamedTuple):
     """A lease, written ``owner/dseq/gseq/oseq/provider``."""
 
     owner: str
@@ -64,13 +65,12 @@ class LeaseId:
         return cls(fields.account(parts[0], where), dseq, gseq, oseq, fields.account(parts[4], where))
 
 
-@dataclass(frozen=True, order=True)
-class EndpointId:
+class EndpointId(NamedTuple):
     """One workload replica, written ``member/gseq/index`` (index from 0)."""
 
     member: str
     gseq: int
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index, which nobody needs of an identity
 
     def __str__(self) -> str:
         return f"{self.member}/{self.gseq}/{self.index}"

@@ -76,7 +76,7 @@ class PeerClient:
         """
         with self._lock:
             peer = self._peers.setdefault(node, _Peer())
-        line = canonical.dumps({**request, "as": self.identity}) + b"\n"
+        line = canonical.dumps_with(request, "as", self.identity) + b"\n"
         if len(line) > messages.MAX_REQUEST:
             raise InvalidInput(f"a request of {len(line)} bytes is too long for the peer channel", where=str(node))
         with peer.lock:

@@ -20,16 +20,15 @@ WASTE_FACTOR = 4
 WASTE_ALLOWANCE = 256
 
 
-def usable(network: ipaddress.IPv4Network, address: ipaddress.IPv4Address) -> bool:
-    """Whether an endpoint or host may have ``address``: inside, and neither of the three kept free.
+def usable(network: ipaddress.IPv4Network) -> range:
+    """The addresses, as numbers, that endpoints and hosts may have: inside, and none of the three kept free.
 
     Kept are the network address, the first address (a name server's or gateway's that all hosts may share),
     and the broadcast address.
     """
-    number = int(address)
-    return int(network.network_address) + 1 < number < int(network.broadcast_address)
+    return range(int(network.network_address) + 2, int(network.broadcast_address))
 
 
 def capacity(network: ipaddress.IPv4Network) -> int:
     """How many addresses are usable."""
-    return network.num_addresses - 3
+    return len(usable(network))

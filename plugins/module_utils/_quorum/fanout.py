@@ -24,7 +24,7 @@ class Transport(Protocol):
     """How a request gets to a voter. Bounded in time; an AvpnError if it failed or the voter says so."""
 
     def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
-        """The answer's document. The transport adds ``as``."""
+        """The answer's document. The transport adds ``as``; ``canonical.dumps_with`` encodes it once for all voters."""
 
 
 class Question:
@@ -75,9 +75,9 @@ class Fanout:
         """
         answers: queue.SimpleQueue[tuple[NodeId, Answer | AvpnError]] = queue.SimpleQueue()
         chosen = list(self._queues if nodes is None else nodes)
-        size = len(canonical.dumps(dict(request)))
+        encoded = canonical.Encoded(request)
         for node in chosen:
-            self._put(node, request, size, catch_up, answers.put, None if even_late else question)
+            self._put(node, encoded, catch_up, answers.put, None if even_late else question)
         try:
             for _unused in chosen:
                 yield answers.get(timeout=max(0.0, question.until - time.monotonic()))
@@ -94,9 +94,9 @@ class Fanout:
         nodes: Iterable[NodeId] | None = None,
     ) -> None:
         """Like ``ask``, behind the caller's back."""
-        size = len(canonical.dumps(dict(request)))
+        encoded = canonical.Encoded(request)
         for node in self._queues if nodes is None else nodes:
-            self._put(node, request, size, catch_up, lambda _answer: None)
+            self._put(node, encoded, catch_up, lambda _answer: None)
 
     def close(self, seconds: float) -> None:
         """Let what is under way finish, for at most so long. Workers that hang are left to their time-outs."""
@@ -109,8 +109,7 @@ class Fanout:
     def _put(
         self,
         node: NodeId,
-        request: Mapping[str, Any],
-        size: int,
+        request: canonical.Encoded,
         catch_up: Callable[[], Mapping[str, Any]] | None,
         deliver: Callable[[tuple[NodeId, Answer | AvpnError]], None],
         question: Question | None = None,
@@ -122,11 +121,10 @@ class Fanout:
                     question.sent.discard(node)
                     return
             try:
-                answer = self._call(node, request, size)
+                answer = self._call(node, request)
                 if isinstance(answer, Lacking) and catch_up is not None:
-                    help_ = catch_up()
-                    self._call(node, help_, len(canonical.dumps(dict(help_))))
-                    answer = self._call(node, request, size)
+                    self._call(node, canonical.Encoded(catch_up()))
+                    answer = self._call(node, request)
                 deliver((node, answer))
             except AvpnError as error:
                 deliver((node, error))
@@ -135,10 +133,10 @@ class Fanout:
 
         self._queues[node].put(task)
 
-    def _call(self, node: NodeId, request: Mapping[str, Any], size: int) -> Answer:
+    def _call(self, node: NodeId, request: canonical.Encoded) -> Answer:
         with self._lock:
             self.messages += 1
-            self.sent += size
+            self.sent += len(request.data)
         return parse_answer(self._transport.call(node, request), str(node))
 
 

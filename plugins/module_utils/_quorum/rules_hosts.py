@@ -34,7 +34,8 @@ def check_static(context: Context, authors: Authors) -> None:
             "the tenant's record doesn't permit this provider",
             where,
         )
-        refuse(not usable(child.record.cidr, entry.address), "address-in-range", f"{entry.address} is not", where)
+        inside = int(entry.address) in usable(child.record.cidr)
+        refuse(not inside, "address-in-range", f"{entry.address} is not", where)
         refuse(not _reachable(entry.endpoint), "endpoint-allowed", f"{entry.endpoint} is no peer's address", where)
         if before is not None:
             refuse(entry.height < before.height, "host-height", "the height falls", where)

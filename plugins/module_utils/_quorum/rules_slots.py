@@ -11,7 +11,6 @@ slot away, because another endpoint claims it in the same change.
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
 
 from .._common.ids import EndpointId
 from .constants import COOLDOWN_BLOCKS, RELEASE_BLOCKS, capacity, usable
@@ -20,29 +19,31 @@ from .rule_context import Context, refuse, same_but_signature
 from .rules_batches import Authors
 from .value import Slot
 
+# What a refusal says is put together only once there is one: for 10,000 slots that would cost more than all the rules.
+
 
 def check_static(context: Context, authors: Authors) -> None:
     """What can be told from parent and child alone."""
     parent, child = context.parent, context.child
-    for endpoint in parent.slots:
-        refuse(endpoint not in child.slots, "slot-removed", "slots are released, never removed", f"slots.{endpoint}")
+    numbers = usable(child.record.cidr)
+    for endpoint in parent.slots.keys() - child.slots.keys():
+        raise RuleBroken("slot-removed", "slots are released, never removed", where=_at(endpoint))
     for endpoint, slot in context.change.slots.items():
-        where = f"slots.{endpoint}"
         before, author = parent.slots.get(endpoint), authors["slot", endpoint]
-        refuse(slot.bound and author != slot.host, "slot-author", f"is claimed for {slot.host} by {author}", where)
+        if slot.bound and author != slot.host:
+            raise RuleBroken("slot-author", f"is claimed for {slot.host} by {author}", where=_at(endpoint))
         if same_but_signature(before, slot):
             continue
-        if before is not None:
-            refuse(
-                slot.height <= before.height,
+        if before is not None and slot.height <= before.height:
+            raise RuleBroken(
                 "slot-height",
                 f"height {slot.height} is not above the slot's newest, {before.height}",
-                where,
+                where=_at(endpoint),
             )
         if slot.bound:
-            _check_claim(context, endpoint, slot, before, where)
+            _check_claim(context, endpoint, slot, before, numbers)
         else:
-            _check_unbound(slot, before, where)
+            _check_unbound(slot, before, _at(endpoint))
     if context.change.slots or context.change.hosts:
         _check_addresses(context)
 
@@ -50,36 +51,38 @@ def check_static(context: Context, authors: Authors) -> None:
 def check_on_chain(context: Context) -> None:
     """What takes the view."""
     for endpoint, slot in context.change.slots.items():
-        where = f"slots.{endpoint}"
         before = context.parent.slots.get(endpoint)
         if same_but_signature(before, slot):
             continue
-        context.seen(slot.height, where)
+        if slot.height > context.view.height:
+            context.seen(slot.height, _at(endpoint))
         if slot.bound:
-            _check_lease(context, endpoint, slot, where)
+            _check_lease(context, endpoint, slot)
         elif before is not None and before.bound:
-            _check_closed(context, endpoint, slot, where)
+            _check_closed(context, endpoint, slot, _at(endpoint))
 
 
-def _check_claim(context: Context, endpoint: EndpointId, slot: Slot, before: Slot | None, where: str) -> None:
+def _at(endpoint: EndpointId) -> str:
+    return f"slots.{endpoint}"
+
+
+def _check_claim(context: Context, endpoint: EndpointId, slot: Slot, before: Slot | None, numbers: range) -> None:
     record = context.parent.record
-    refuse(
-        record.members.get(endpoint.member) != slot.lease.dseq or slot.lease.gseq != endpoint.gseq,
-        "lease-member",
-        f"lease {slot.lease} is not one of member {endpoint.member}, group {endpoint.gseq}, in the parent's record",
-        where,
-    )
-    refuse(not record.permits(slot.lease.provider), "lease-provider", "the tenant's record doesn't permit it", where)
+    if record.members.get(endpoint.member) != slot.lease.dseq or slot.lease.gseq != endpoint.gseq:
+        what = (
+            f"lease {slot.lease} is not one of member {endpoint.member}, group {endpoint.gseq}, in the parent's record"
+        )
+        raise RuleBroken("lease-member", what, where=_at(endpoint))
+    if not record.permits(slot.lease.provider):
+        raise RuleBroken("lease-provider", "the tenant's record doesn't permit it", where=_at(endpoint))
     if slot.address is None:
-        raise RuleBroken("address-missing", "is bound without an address", where=where)
-    refuse(
-        not usable(context.child.record.cidr, slot.address),
-        "address-in-range",
-        f"{slot.address} is not a usable address of {context.child.record.cidr}",
-        where,
-    )
+        raise RuleBroken("address-missing", "is bound without an address", where=_at(endpoint))
+    if int(slot.address) not in numbers:
+        what = f"{slot.address} is not a usable address of {context.child.record.cidr}"
+        raise RuleBroken("address-in-range", what, where=_at(endpoint))
     if before is None:
         return
+    where = _at(endpoint)
     refuse(
         before.address is not None and slot.address != before.address,
         "address-kept",
@@ -110,14 +113,16 @@ def _check_unbound(slot: Slot, before: Slot | None, where: str) -> None:
 def _check_addresses(context: Context) -> None:
     """Addresses are unique; a released one is reused last, after the cooldown, the longest released first."""
     parent, child = context.parent, context.child
-    holders: dict[IPv4Address, str] = {}
+    holders: dict[int, object] = {}
     for node, entry in child.hosts.items():
-        other = holders.setdefault(entry.address, str(node))
-        refuse(other != str(node), "address-unique", f"{entry.address} is also {other}'s", f"hosts.{node}")
+        other = holders.setdefault(int(entry.address), node)
+        if other is not node:
+            raise RuleBroken("address-unique", f"{entry.address} is also {other}'s", where=f"hosts.{node}")
     for endpoint, slot in child.slots.items():
         if slot.address is not None:
-            other = holders.setdefault(slot.address, str(endpoint))
-            refuse(other != str(endpoint), "address-unique", f"{slot.address} is also {other}'s", f"slots.{endpoint}")
+            other = holders.setdefault(int(slot.address), endpoint)
+            if other is not endpoint:
+                raise RuleBroken("address-unique", f"{slot.address} is also {other}'s", where=_at(endpoint))
     yielded = {
         before.address: before
         for endpoint, slot in context.change.slots.items()
@@ -153,21 +158,25 @@ def _check_addresses(context: Context) -> None:
     )
 
 
-def _check_lease(context: Context, endpoint: EndpointId, slot: Slot, where: str) -> None:
+def _check_lease(context: Context, endpoint: EndpointId, slot: Slot) -> None:
     lease = context.leases.get(slot.lease)
     if lease is None:
-        context.lost("lease-unknown", f"the chain shows no lease {slot.lease}", where)
+        context.lost("lease-unknown", f"the chain shows no lease {slot.lease}", _at(endpoint))
         return
-    refuse(lease.created_at != slot.created, "lease-created", f"the lease was created at {lease.created_at}", where)
-    refuse(
-        not lease.ran_at(slot.height), "lease-running", f"lease {slot.lease} didn't run at height {slot.height}", where
-    )
+    if lease.created_at != slot.created:
+        what = f"the lease was created at {lease.created_at}"
+        raise RuleBroken("lease-created", what, where=_at(endpoint))
+    if not lease.ran_at(slot.height):
+        what = f"lease {slot.lease} didn't run at height {slot.height}"
+        raise RuleBroken("lease-running", what, where=_at(endpoint))
     deployment = context.network.deployments.get(slot.lease.dseq) if context.network is not None else None
     if deployment is None:
-        context.lost("replica-index", f"the chain shows no deployment {slot.lease.dseq}", where)
+        context.lost("replica-index", f"the chain shows no deployment {slot.lease.dseq}", _at(endpoint))
         return
     replicas = deployment.replicas.get(endpoint.gseq, 0)
-    refuse(endpoint.index >= replicas, "replica-index", f"group {endpoint.gseq} has {replicas} replicas", where)
+    if endpoint.index >= replicas:
+        what = f"group {endpoint.gseq} has {replicas} replicas"
+        raise RuleBroken("replica-index", what, where=_at(endpoint))
 
 
 def _check_closed(context: Context, endpoint: EndpointId, slot: Slot, where: str) -> None:

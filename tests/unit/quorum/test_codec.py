@@ -120,7 +120,7 @@ def test_a_slot_of_another_provider_cannot_be_written(certified: Certified) -> N
 
     value = certified.value
     endpoint, slot = next(iter(value.slots.items()))
-    foreign = replace(slot, lease=replace(slot.lease, provider=node(9).provider))
+    foreign = replace(slot, lease=slot.lease._replace(provider=node(9).provider))
     with pytest.raises(InvalidInput, match="another provider"):
         value_json(replace(value, slots={**value.slots, endpoint: foreign}))
 

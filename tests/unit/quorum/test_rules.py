@@ -135,7 +135,7 @@ SLOT_LIES: dict[str, Callable[[Scene], Change]] = {
     "lease-created": lambda s: s.sign(1, Draft(slots=s.slot(WEB, created=5))),
     "replica-index": lambda s: s.sign(2, s.claim(EndpointId("api", 1, 2), s.api, 2, "100.64.0.77")),
     "lease-unknown": lambda s: s.sign(
-        1, s.claim(EndpointId("web", 1, 0), replace(s.web, oseq=9), 1, "100.64.0.2", created=s.chain.height)
+        1, s.claim(EndpointId("web", 1, 0), s.web._replace(oseq=9), 1, "100.64.0.2", created=s.chain.height)
     ),
     "release-closed": lambda s: s.sign(2, Draft(slots=s.slot(DB, bound=False))),
     "slot-change": lambda s: s.sign(2, Draft(slots=s.slot(DB, bound=False, address=None))),
