@@ -10,13 +10,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from etcd.allocating import Allocator, documents
+from etcd.allocating import Allocator, Documents, documents
 from etcd.client import Client
 from etcd.cluster import Cluster
 from figures.figure import Figure, figure
 from figures.wire import tcp_bytes
-from ledger.allocating import Ledgers, Network
+from ledger.allocating import Cpu, Ledgers
 
 CHUNKS = (128, 1_000, 10_000)  # endpoints in one transaction: etcd's limit by default, and more if told so
 _TRIALS = 3
@@ -45,16 +46,17 @@ class Batches:
         self._client = None if cluster is None else Client(cluster.leader)
         self._locked_at_most = locked_at_most
         self._tables = 0
+        self._chunk = 0
         self._runs = _Runs()
         self.chunks: dict[int, float] = {}  # seconds of the largest batch, by endpoints in a transaction
 
     def measure(self, sizes: Sequence[int], runs: int) -> None:
         """All sizes once in each run, after one that doesn't count."""
         self._run(min(sizes), _Runs(), CHUNKS[0])
-        chunk = self._best_chunk(max(sizes))
+        self._chunk = self._best_chunk(max(sizes))
         for _unused in range(runs):
             for size in sizes:
-                self._run(size, self._runs, chunk)
+                self._run(size, self._runs, self._chunk)
 
     def figures(self, sizes: Sequence[int], voters: int) -> list[Figure]:
         """What was measured, each of ours beside each way of etcd's."""
@@ -65,6 +67,8 @@ class Batches:
             made.append(figure("allocation.round_trips", "round trips", "lower", at, self._of("ours", "trips", size)))
             made += self._compared("allocation.messages", "messages", at, size, what="messages")
             made += self._compared("allocation.bytes", "bytes", at, size, what="wire")
+            for part in Cpu._fields:
+                made.append(figure(f"allocation.cpu_{part}", "seconds", "lower", at, self._of("ours", part, size)))
         for size in sizes:
             more = {"endpoints": 1, "existing": size, "voters": voters}
             peer = ("etcd lock", self._of("etcd lock", "more", size)) if self._cluster else None
@@ -89,6 +93,8 @@ class Batches:
         for way in ("etcd lock", "etcd lock kept", "etcd batch"):
             part = size if way == "etcd batch" else min(size, self._locked_at_most)
             note = "" if part == size else f"measured for {part:,}, times {size / part:g}"
+            if way == "etcd batch" and size > self._chunk:
+                note = f"{self._chunk:,} in a transaction"
             theirs = [one * size / part for one in self._of(way, what, size)]
             made.append(figure(name, unit, "lower", at, own, (way, theirs), note=note))
         return made
@@ -97,14 +103,15 @@ class Batches:
         network = self._ledgers.network()
         cost = network.allocate(size)
         runs.add("ours", size, seconds=cost.seconds, trips=cost.round_trips, messages=cost.messages, wire=cost.wire)
+        runs.add("ours", size, **cost.cpu._asdict())
         wanted = documents(network.slots())
         runs.add("ours", size, more=network.allocate(size + 1).seconds)
-        runs.add("ours", size, cold=_cold(self._ledgers.network(), size))
+        runs.add("ours", size, cold=self._ledgers.network().allocate_cold(size))
         if self._client is None:
             return
         part = dict(list(wanted.items())[: self._locked_at_most])
         one_more = {"more/1/0": next(iter(wanted.values()))}
-        runs.add("etcd batch", size, **self._timed(lambda table: table.batch(wanted, chunk)))
+        runs.add("etcd batch", size, **self._timed(partial(_batch, wanted, chunk)))
         runs.add("etcd lock kept", size, **self._timed(lambda table: table.locked(part, keep=True)))
         table = self._table()
         runs.add("etcd lock", size, **self._timed(lambda _unused: table.locked(part)))
@@ -136,17 +143,13 @@ class Batches:
         network = self._ledgers.network()
         network.allocate(size)
         wanted = documents(network.slots())
-        found = {
-            chunk: statistics.median(
-                self._timed(lambda table, chunk=chunk: table.batch(wanted, chunk))["seconds"]
-                for _unused in range(_TRIALS)
-            )
-            for chunk in CHUNKS
-        }
+        found = {}
+        for chunk in CHUNKS:
+            tried = [self._timed(partial(_batch, wanted, chunk))["seconds"] for _unused in range(_TRIALS)]
+            found[chunk] = statistics.median(tried)
         self.chunks = found
         return min(found, key=found.__getitem__)
 
 
-def _cold(network: Network, size: int) -> float:
-    network.start()
-    return network.allocate_cold(size).seconds
+def _batch(wanted: Documents, chunk: int, table: Allocator) -> None:
+    table.batch(wanted, chunk)

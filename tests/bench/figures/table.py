@@ -5,29 +5,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .figure import Figure
 
-_HEADING = ("figure", "size", "runs", "ours", "peer", "its", "ours against it")
-
 
 def table(figures: Iterable[Figure]) -> str:
-    """One row a figure. Medians, with the lowest and the highest run in brackets."""
-    lines = [f"| {' | '.join(_HEADING)} |", f"|{'---|' * len(_HEADING)}"]
+    """A table for each name: a row a size, a column a peer. Medians, in brackets the lowest and the highest run."""
+    by_name: dict[str, list[Figure]] = {}
     for one in figures:
-        cells = (
-            f"`{one.name}`",
-            _size(one.size),
-            str(one.runs),
-            _value(one.value, one.spread, one.unit),
-            (one.peer or "") + (f" ({one.note})" if one.note else ""),
-            "" if one.peer_value is None else _value(one.peer_value, one.peer_spread, one.unit),
-            "" if one.ratio is None else _ratio(one.ratio),
-        )
+        by_name.setdefault(one.name, []).append(one)
+    return "\n".join(_section(name, rows) for name, rows in by_name.items())
+
+
+def _section(name: str, figures: Sequence[Figure]) -> str:
+    peers = list(dict.fromkeys(one.peer for one in figures if one.peer is not None))
+    sizes = list(dict.fromkeys(tuple(one.size.items()) for one in figures))
+    load = max(one.load for one in figures)
+    told = f"{figures[0].unit}, {figures[0].better} is better; {figures[0].runs} runs, load of the machine {load:.0f}"
+    lines = [f"`{name}` ({told})", ""]
+    lines += [f"| {' | '.join(['size', 'ours', *peers])} |", f"|{'---|' * (2 + len(peers))}"]
+    for size in sizes:
+        rows = [one for one in figures if tuple(one.size.items()) == size]
+        by_peer = {one.peer: one for one in rows}
+        cells = [_size(rows[0].size), _value(rows[0].value, rows[0].spread, rows[0].unit)]
+        cells += [_peer(by_peer[peer]) if peer in by_peer else "" for peer in peers]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _peer(one: Figure) -> str:
+    """The peer's value, why it isn't what it seems, and how ours compares."""
+    if one.peer_value is None:
+        return ""
+    told = _value(one.peer_value, one.peer_spread, one.unit)
+    if one.note:
+        told += f" ({one.note})"
+    return told if one.ratio is None else f"{told}; ours {_ratio(one.ratio)}"
 
 
 def replace(path: Path, part: str, text: str) -> None:
@@ -55,12 +70,11 @@ def _size(size: Mapping[str, int]) -> str:
 
 def _value(value: float, spread: tuple[float, float] | None, unit: str) -> str:
     low, high = spread or (value, value)
+    scale = 1.0
     if unit == "seconds":
         scale, unit = (1000, "ms") if value < 1 else (1, "s")
     elif unit == "bytes" and value >= 10_000:
         scale, unit = (1e-6, "MB") if value >= 1_000_000 else (1e-3, "kB")
-    else:
-        scale = 1
     numbers = _plain(value * scale)
     if high > low:
         numbers += f" [{_plain(low * scale)} … {_plain(high * scale)}]"

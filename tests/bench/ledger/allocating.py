@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from figures.wire import tcp_bytes
 from ledger_world import Chain, facts, node, signer
@@ -30,12 +30,21 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import slot_json
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Outcome, Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 CIDR = "100.64.0.0/18"  # 16,384 addresses
 _MEMBER, _DSEQ = "web", 4711
 _DEADLINE = 120.0
+_GONE_SECONDS = 10.0
+
+
+class Cpu(NamedTuple):
+    """Seconds of CPU, by what runs: the proposer, the sshds of the voters, their peer commands."""
+
+    proposer: float
+    ssh: float
+    voters: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class Cost:
     round_trips: int
     messages: int
     wire: int
+    cpu: Cpu
 
 
 class Ledgers:
@@ -103,44 +113,54 @@ class Network:
         self._cache = LedgerCache(caches)
         self.value: Value | None = None
 
-    def allocate(self, endpoints: int, client: PeerClient | None = None) -> Cost:
+    def allocate(self, endpoints: int) -> Cost:
         """Ask for so many endpoints in all. The newest version is known, and connections stand, before the clock."""
         view, known = self._grown(endpoints)
-        client = client or self._ledgers.client
+        client = self._ledgers.client
+        self._start(client, view)
         with self._proposer(client, view) as proposer:
-            proposer.fetch()
-            proposer.propose(lambda _value: None)
-            requests, wire = client.counters.requests, self._ledgers.count()
-            began = time.perf_counter()
+            requests, wire, others = client.counters.requests, self._ledgers.count(), self._voters_cpu()
+            own, began = time.process_time(), time.perf_counter()
             outcome = proposer.propose(self._build(view, known))
             seconds = time.perf_counter() - began
-        return self._cost(outcome, seconds, client.counters.requests - requests, self._ledgers.count() - wire)
+        own = time.process_time() - own
+        ssh, voters = (now - then for now, then in zip(self._voters_cpu(), others, strict=True))
+        self.value = outcome.value
+        requests, wire = client.counters.requests - requests, self._ledgers.count() - wire
+        return Cost(seconds, outcome.round_trips, requests, wire, Cpu(own, ssh, voters))
 
-    def allocate_cold(self, endpoints: int) -> Cost:
-        """The same with everything that a run of the module does: connect, look what is newest, then propose."""
+    def allocate_cold(self, endpoints: int) -> float:
+        """Seconds with everything that a run of the module does: connect, look what is newest, then propose."""
         view, known = self._grown(endpoints)
+        self._start(self._ledgers.client, view)
+        running = self._processes()
         client = self._ledgers.connected()
-        wire = self._ledgers.count()
         try:
             began = time.perf_counter()
             with self._proposer(client, view) as proposer:
                 proposer.fetch()
-                outcome = proposer.propose(self._build(view, known))
-                seconds = time.perf_counter() - began
-            return self._cost(outcome, seconds, client.counters.requests, self._ledgers.count() - wire)
+                proposer.propose(self._build(view, known))
+                return time.perf_counter() - began
         finally:
             client.close()
-
-    def start(self) -> None:
-        """Agree on version 0."""
-        view, _known = self._grown(0)
-        with self._proposer(self._ledgers.client, view) as proposer:
-            proposer.propose(lambda _value: None)
+            # Its sessions are gone before anything else is counted.
+            deadline = time.monotonic() + _GONE_SECONDS
+            while self._processes() > running and time.monotonic() < deadline:
+                time.sleep(0.02)
 
     def slots(self) -> dict[str, dict[str, Any]]:
         """What was agreed, as documents without the batch."""
         assert self.value is not None
         return {str(endpoint): slot_json(slot, signed=True) for endpoint, slot in self.value.slots.items()}
+
+    def _start(self, client: PeerClient, view: View) -> None:
+        """Agree on version 0 if there is nothing yet, learn what is newest, and tell all voters."""
+        with self._proposer(client, view) as proposer:
+            proposer.fetch()
+            proposer.propose(lambda _value: None)
+
+    def _processes(self) -> int:
+        return sum(len(host.processes()) for host in self._site.hosts.values())
 
     def _grown(self, endpoints: int) -> tuple[View, Mapping[EndpointId, LeaseId]]:
         chain: Chain = self._site.chain
@@ -161,10 +181,27 @@ class Network:
 
         return build
 
-    def _cost(self, outcome: Outcome, seconds: float, messages: int, wire: int) -> Cost:
-        assert outcome.changed
-        self.value = outcome.value
-        return Cost(seconds, outcome.round_trips, messages, wire)
+    def _voters_cpu(self) -> tuple[float, float]:
+        """Seconds that the voters' sshds and their peer commands have run."""
+        ssh = voters = 0.0
+        for host in self._site.hosts.values():
+            for pid in host.processes():
+                seconds, name = _process(pid)
+                if name == "sshd":
+                    ssh += seconds
+                else:
+                    voters += seconds
+        return ssh, voters
+
+
+def _process(pid: int) -> tuple[float, str]:
+    """Seconds that a process has run, and its name; nothing if it has gone."""
+    try:
+        nanoseconds = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0, ""
+    return int(nanoseconds) / 1e9, name
 
 
 @contextmanager
