@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab of a campaign: provider hosts with the peer channel, on chain, and one tenant's network over all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import ipaddress
+import json
+import os
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lab import collection, topology
+from lab.chain import PORTS
+from lab.lab import Lab
+from scenario import desk
+from scenario.cast import CHAIN_ID
+from scenario.ledger import ChainOperator
+from scenario.story import Story
+
+HERE = Path(__file__).resolve().parents[1]
+ON_HOST = "/opt/avpn-faults"
+TENANT = "tenant-a"
+_AT_ONCE = 3
+
+
+def lab_name() -> str:
+    """Beside the lab that this checkout works with."""
+    return f"{topology.default_name()}-faults"
+
+
+def subnet() -> str:
+    """A range near that lab's, which no other lab of this checkout has."""
+    own = ipaddress.IPv4Network(topology.default_subnet())
+    return str(ipaddress.IPv4Network((int(own.network_address) ^ 512, 24)))
+
+
+class Site:
+    """The hosts by number from 0, and what happens on chain for the tenant's network."""
+
+    def __init__(self, lab: Lab, hosts: int, say: Callable[[str], object]) -> None:
+        self.lab = lab
+        self.names = [f"provider{number + 1}" for number in range(hosts)]
+        self.say = say
+        self.network = ""
+        self.name = ""
+        self.founders: list[dict[str, str]] = []
+        self.dseqs: dict[str, int] = {}
+        self._leases: dict[str, str] = {}  # member -> dseq/gseq/oseq
+        self._accounts: dict[str, str] = {}
+
+    # --- hosts
+
+    def up(self) -> None:
+        """Bring the lab up and its hosts to the software of this checkout."""
+        self.lab.up(providers=len(self.names), tenants=1, subnet=subnet(), say=self.say)
+        self.addresses = [self.lab.host(name).address for name in self.names]
+        self.story = Story(self.lab, self.say)
+        self.chain = ChainOperator(self.lab)
+        self._accounts = {name: self.story.account(name) for name in [*self.names, TENANT]}
+        self._set_up()
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path in sorted((HERE / "onhost").glob("*.py")):
+                tar.add(path, f"{ON_HOST.strip('/')}/{path.name}")
+        self.lab.install_collection(*self.names)
+        for name in self.names:
+            self.lab.container(name).extract(archive.getvalue())
+
+    def node(self, host: int) -> str:
+        return f"{self._accounts[self.names[host]]}/{self.names[host]}"
+
+    def _set_up(self) -> None:
+        collection.copy()
+        digest = self.story.software() + hashlib.sha256((HERE / "setup.yml").read_bytes()).hexdigest()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda name: self._set_up_one(name, digest), self.names))
+
+    def _set_up_one(self, name: str, digest: str) -> None:
+        """Run the team's playbook unless the host has this software, and the chain its present incarnation.
+
+        AVPN_LAB_KEEP=1: with whatever software it has.
+        """
+        marker = self.lab.folder / name / "faults-software"
+        if marker.is_file():
+            known, _space, incarnation = marker.read_text(encoding="ascii").partition(" ")
+            right = known == digest or "AVPN_LAB_KEEP" in os.environ
+            if right and incarnation == self._incarnation(name):
+                return
+        self.say(f"{name}: its team sets it up")
+        self.chain.fund(self._accounts[name])
+        organisation = self.lab.organisation(name)
+        variables = self.story._team_variables(name)
+        desk.write_json(organisation.inventory / "group_vars" / "all.json", variables)
+        self.story.playbook(name, str(HERE / "setup.yml"), "-e", "avpn_hosts=lab_provider")
+        marker.write_text(f"{digest} {self._incarnation(name)}", encoding="ascii")
+
+    def _incarnation(self, name: str) -> str:
+        query = "SELECT value FROM meta WHERE key = 'incarnation'"
+        command = ["runuser", "-u", "avpn", "--", "sqlite3", "/var/lib/avpn/voter.db", query]
+        return self.lab.execute(name, command, check=False).stdout.strip()
+
+    # --- the tenant
+
+    def begin(self, members: dict[str, int], replicas: int) -> None:
+        """A new network: deployments, leases, a record with all hosts as founders."""
+        owner = self._accounts[TENANT]
+        self.chain.fund(owner)
+        for dseq in self.chain.deployments(owner):
+            self.chain.act("deployment_close", owner=owner, dseq=dseq)
+        for old in self._networks():
+            self._record(old, state="absent")
+        self.name = f"run{int(time.time()) % 10_000_000}"
+        for member, host in members.items():
+            groups = [{"name": "main", "count": replicas}]
+            made = self.chain.act("deployment_create", owner=owner, groups=groups)
+            self.dseqs[member] = int(made["deployment"]["id"]["dseq"])
+            self._lease(member, host)
+        founders = [self.node(host) for host in range(len(self.names))]
+        options = {"cidr": "100.64.0.0/20", "members": self.dseqs, "founders": founders}
+        written = self._record(self.name, **options)
+        self.network = written["network"]
+        self.founders = [
+            {"node": f"{one['provider']}/{one['node']}", "incarnation": one["incarnation"], "key": one["key"]}
+            for one in written["record"]["founders"]
+        ]
+
+    def act(self, kind: str, member: str, host: int) -> int:
+        """Something happens on chain to a member; returns the height at which all of it can be seen."""
+        owner, dseq = self._accounts[TENANT], self.dseqs[member]
+        if kind == "replace":
+            self.dseqs[member] = self.chain.replace(owner, dseq)
+            self._leases[member] = f"{self.dseqs[member]}/1/1"
+            self._record(self.name, members={member: self.dseqs[member]}, purge_members=False)
+        elif kind == "close":
+            self.chain.close_lease(owner, dseq)
+            self.chain.advance(12)
+        else:
+            self._lease(member, host)
+        return self.chain.height()
+
+    def lease_of(self, member: str) -> str:
+        return self._leases[member]
+
+    def _lease(self, member: str, host: int) -> None:
+        lease = self.chain.lease(self._accounts[TENANT], self.dseqs[member], self._accounts[self.names[host]])
+        self._leases[member] = "/".join(lease.split("/")[1:4])
+
+    def _record(self, name: str, **options: Any) -> dict[str, Any]:
+        """What the tenant's module ``network`` does."""
+        from ansible_collections.akash.avpn.plugins.module_utils._chain import arguments, network_module
+
+        chain = self.lab.host("chain").address
+        defaults: dict[str, Any] = {
+            key: spec.get("default")
+            for key, spec in {**arguments.CHAIN_ARGUMENTS, **arguments.ACCOUNT_ARGUMENTS}.items()
+        }
+        names = ("owner", "cidr", "members", "providers", "evicted", "witnesses", "founders_min", "generation", "base")
+        defaults.update(dict.fromkeys((*names, "manifest", "access", "path")))
+        defaults.update(state="present", purge_members=True, absent_members=[], founders=["auto"], extra_messages=[])
+        given = {
+            "name": name,
+            "carrier": "audit",
+            "endpoints": [f"http://{chain}:{PORTS[0]}"],
+            "own": True,
+            "chain_id": CHAIN_ID,
+            "private_key_file": str(desk.key_file(self.lab.organisation(TENANT))),
+        }
+        return network_module.run({**defaults, **given, **options}, check_mode=False)
+
+    def _networks(self) -> list[str]:
+        """The tenant's networks of earlier campaigns."""
+        owner, chain = self._accounts[TENANT], self.lab.host("chain").address
+        try:
+            url = f"http://{chain}:{PORTS[0]}/akash/audit/v1/audit/attributes/{owner}/{owner}"
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                entries = json.load(answer)["providers"]
+        except OSError:
+            return []
+        keys = [pair["key"] for entry in entries for pair in entry["attributes"]]
+        return [key.removeprefix("avpn/network/") for key in keys if key.startswith("avpn/network/")]

@@ -1,0 +1,327 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs on a provider host as avpn: does operations with the host's own software and keys, one after another.
+
+What proposes comes from the collection, as with ansible-pull; what answers is what the role peer installed.
+Orders come in as JSON lines, events go out as JSON lines (README.md of tests/faults). Every call goes through the
+real peer channel, those to the host itself, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+sys.path.insert(0, "/usr/share/ansible/collections")
+
+from ansible_collections.akash.avpn.plugins.module_utils._chain.model import View
+from ansible_collections.akash.avpn.plugins.module_utils._chain.view import load_view
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError, Unavailable
+from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, LeaseId, NodeId
+from ansible_collections.akash.avpn.plugins.module_utils._peer import config as host_config
+from ansible_collections.akash.avpn.plugins.module_utils._peer import refresh
+from ansible_collections.akash.avpn.plugins.module_utils._peer.client import PeerClient
+from ansible_collections.akash.avpn.plugins.module_utils._peer.config import HostConfig
+from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import HostFacts, to_change, wish
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import slot_json
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import Draft, sign
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
+    Acceptance,
+    Certified,
+    Promise,
+    majority,
+)
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner, verify
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
+
+CALL_SECONDS = 10.0  # for one answer; the peer's own bound is longer, and a peer that is cut off never answers
+CLOSE_SECONDS = 0.5  # for whoever is behind, after an operation
+VIEW_PAUSE = 0.5  # seconds between two looks at a chain that isn't at the height yet
+
+_out = threading.Lock()
+
+
+def say(event: str, **fields: Any) -> None:
+    """One event, written whole before anything goes on: what is written survives this process."""
+    line = json.dumps({"event": event, **fields}, separators=(",", ":")).encode() + b"\n"
+    with _out:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(1, rest) :]
+
+
+class Recorder:
+    """The peer channel, with notes of what was asked, what voters signed, and what proved to be certified."""
+
+    def __init__(self, client: PeerClient, view: View, order: dict[str, Any], known: set[int]) -> None:
+        self.fetched: set[NodeId] = set()
+        self.proposed: set[str] = set()  # hashes of our own making whose acceptance was asked for
+        self._client = client
+        self._op = order["op"]
+        self._keys = {str(node): host.signing_key for node, host in view.hosts.items()}
+        self._keys.update({voter["node"]: voter["key"] for voter in order["voters"]})
+        self._known = known  # versions whose change was told
+        self._fresh: str | None = None
+        self._own: set[str] = set()
+        self._changes: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def built(self, what: str) -> None:
+        """The next ballot's hash is that of what was just built."""
+        self._fresh = what
+
+    def call(self, node: NodeId, request: Any) -> Any:
+        with self._lock:
+            self._before(request)
+        sent = time.monotonic()
+        answer = self._client.call(node, request, seconds=CALL_SECONDS)
+        received = time.monotonic()
+        with self._lock:
+            self._after(node, request, answer, sent, received)
+        return answer
+
+    def _before(self, request: Any) -> None:
+        kind = request["op"]
+        if kind == "prepare" and self._fresh is not None:
+            what, self._fresh = self._fresh, None
+            self._own.add(request["ballot"]["hash"])
+            say("build", op=self._op, version=request["version"], hash=request["ballot"]["hash"], what=what)
+        elif kind == "accept":
+            hash_ = request["ballot"]["hash"]
+            self._changes[hash_] = request["change"]
+            if hash_ in self._own:
+                self.proposed.add(hash_)
+        elif kind == "learn":
+            certificate = request["certificate"]
+            self._certified(certificate, [self._changes.get(certificate["ballot"]["hash"])])
+
+    def _after(self, node: NodeId, request: Any, answer: Any, sent: float, received: float) -> None:
+        if not isinstance(answer, dict):
+            return
+        statements: tuple[tuple[str, Any], ...] = (("promise", Promise), ("acceptance", Acceptance))
+        for kind, shape in statements:
+            if isinstance(answer.get(kind), dict):
+                signed = shape.from_json(answer[kind], kind)
+                key = self._keys.get(str(signed.voter), "")
+                genuine = signed.voter == node and verify(key, signed.text(), signed.signature)
+                document = {name: value for name, value in answer[kind].items() if name not in ("network", "signature")}
+                say(
+                    "statement",
+                    op=self._op,
+                    kind=kind,
+                    statement=document,
+                    sent=sent,
+                    received=received,
+                    genuine=genuine,
+                )
+        if "fetched" in answer and request["op"] == "fetch":
+            self.fetched.add(node)
+        update = answer.get("newer") or answer.get("fetched")
+        if isinstance(update, dict):
+            self._certified(update["certificate"], update.get("changes") or [])
+
+    def _certified(self, certificate: Any, changes: list[Any]) -> None:
+        """A certificate, and the last changes that lead to its value."""
+        version = certificate["version"]
+        told = False
+        for number, change in enumerate(changes, version - len(changes) + 1):
+            if change is not None and number not in self._known:
+                self._known.add(number)
+                say("change", version=number, change=change)
+                told = told or number == version
+        if told:
+            say("certificate", certificate=certificate)
+
+
+class Worker:
+    """This process: one client of the campaign."""
+
+    def __init__(self) -> None:
+        self.paths = Paths()
+        self.config: HostConfig = host_config.load(self.paths.host_config)
+        self.signer = SeedSigner.from_file(self.paths.signing_key)
+        self.known: set[int] = set()
+        self.view = load_view(self.paths.view)
+        self.client = PeerClient(
+            self.config.id, self.view.hosts, self.paths.ssh_client_key, check_address=lambda _record: None
+        )
+
+    def do(self, order: dict[str, Any]) -> None:
+        """One operation, from its beginning to its answer. Whatever isn't known for sure is unknown."""
+        say("begin", op=order["op"], at=time.monotonic())
+        try:
+            view = self._view(order["network"], order["height"], order["deadline"])
+        except (AvpnError, OSError) as error:
+            say("answer", op=order["op"], at=time.monotonic(), outcome="failed", error=_text(error))
+            return
+        recorder = Recorder(self.client, view, order, self.known)
+        record = view.networks[order["network"]].record
+        proposer = Proposer(
+            recorder,
+            self.config.id,
+            record,
+            view.height,
+            cache=LedgerCache(self.paths.ledgers),
+            deadline=order["deadline"],
+        )
+        answer: dict[str, Any] = {"outcome": "unknown"}
+        try:
+            answer = self._one(order, view, proposer, recorder)
+        except OutcomeUnknown as error:
+            answer["error"] = _text(error)
+        except NoMajority as error:
+            answer = {"outcome": "failed", "error": _text(error)}
+        except AvpnError as error:
+            # Refused by rules: for sure only if nobody was asked to accept it.
+            answer = {"outcome": "unknown" if recorder.proposed else "failed", "error": _text(error)}
+        except OSError as error:
+            answer["error"] = _text(error)
+        say("answer", op=order["op"], at=time.monotonic(), **answer)
+        proposer.close(CLOSE_SECONDS)
+
+    def _one(self, order: dict[str, Any], view: View, proposer: Proposer, recorder: Recorder) -> dict[str, Any]:
+        kind = order["kind"]
+        if kind == "confirm":
+            return _answer("confirmed", proposer.confirm(), order)
+        with contextlib.suppress(NoMajority):
+            proposer.fetch(min(4.0, order["deadline"]))
+        if kind == "read":
+            known = proposer.known
+            if known is None:
+                raise Unavailable("nobody answered")
+            asked = len(recorder.fetched) >= majority(known.value.voters)
+            return _answer("fetched" if asked else "seen", known, order)
+
+        def build(value: Value) -> Change | None:
+            change, what = self._change(order, view, value)
+            if change:
+                recorder.built(what)
+            return change
+
+        outcome = proposer.propose(build)
+        certified = Certified(outcome.certificate, outcome.value)
+        return _answer("decided" if outcome.changed else "seen", certified, order)
+
+    def _change(self, order: dict[str, Any], view: View, value: Value) -> tuple[Change | None, str]:
+        """What this operation alone wants of the value: a newer record first, if there is one."""
+        facts, kind = self._facts(value), order["kind"]
+        mine: dict[EndpointId, LeaseId] = {}
+        if kind in ("allocate", "rebind"):
+            dseq, gseq, oseq = (int(part) for part in order["lease"].split("/"))
+            lease = LeaseId(view.networks[value.network].record.owner, dseq, gseq, oseq, self.config.provider)
+            mine = {EndpointId.parse(order["endpoint"], "endpoint"): lease}
+        elif kind == "rekey":
+            mine = self._something(view, value)
+            digest = hashlib.sha256(f"{order['seed']} {order['op']}".encode()).digest()
+            facts = replace(facts, wireguard=base64.b64encode(digest).decode())
+        wanted = wish(value, view, facts, mine)
+        if wanted.record:
+            return to_change(wanted, value, view, facts, self.signer), "record"
+        own, slots = self.config.id, {}
+        hosts = {node: entry for node, entry in wanted.draft.hosts.items() if node == own and entry is not None}
+        if kind != "rekey":
+            endpoint = EndpointId.parse(order["endpoint"], "endpoint")
+            slots = {one: slot for one, slot in wanted.draft.slots.items() if one == endpoint}
+            if not slots:
+                hosts = {}
+        draft = Draft(hosts=hosts, slots=slots)
+        return (sign(draft, value, own, self.signer) if draft else None), "own"
+
+    def _facts(self, value: Value) -> HostFacts:
+        """As the value has them, but for what only an operation changes."""
+        config, entry = self.config, value.hosts.get(self.config.id)
+        wireguard = base64.b64encode(hashlib.sha256(str(config.id).encode()).digest()).decode()
+        if entry is not None:
+            wireguard = entry.wireguard
+        port, mtu = config.wireguard_first_port, config.wireguard_mtu
+        return HostFacts(config.id, self.signer.public_key, wireguard, config.wireguard_address, port, mtu)
+
+    def _something(self, view: View, value: Value) -> dict[EndpointId, LeaseId]:
+        """Any endpoint that runs here, so that the host counts as part of the network."""
+        entry = view.networks[value.network]
+        for lease in entry.running_leases():
+            member = value.record.member_of(lease.id.dseq)
+            if lease.id.provider == self.config.provider and member is not None:
+                return {EndpointId(member, lease.id.gseq, 0): lease.id}
+        return {}
+
+    def _view(self, network: str, height: int, seconds: float) -> View:
+        """The cached view, read again until it reaches a height."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(AvpnError, OSError):
+                self.view = load_view(self.paths.view)
+            if self.view.height >= height and network in self.view.networks:
+                return self.view
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the view of the chain is at {self.view.height}, not at {height}")
+            if not refresh.refresh_view(self.paths, self.config, pause=VIEW_PAUSE):
+                time.sleep(VIEW_PAUSE / 2)
+
+    def ask(self, order: dict[str, Any]) -> None:
+        """In the end: what each of the given hosts hands out as its newest, whole."""
+        self.view = load_view(self.paths.view)
+        for name in order["hosts"]:
+            try:
+                request = {"op": "fetch", "network": order["network"], "have": None}
+                answer = self.client.call(NodeId.parse(name, "host"), request, seconds=CALL_SECONDS)
+                say("held", host=name, **answer["fetched"])
+            except (AvpnError, KeyError, TypeError) as error:
+                say("held", host=name, error=_text(error))
+
+
+def _answer(strength: str, certified: Certified, order: dict[str, Any]) -> dict[str, Any]:
+    value = certified.value
+    slot = value.slots.get(EndpointId.parse(order["endpoint"], "endpoint")) if order.get("endpoint") else None
+    return {
+        "outcome": "ok",
+        "strength": strength,
+        "version": value.version,
+        "hash": certified.certificate.hash,
+        "found": None if slot is None else slot_json(slot),
+    }
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:400]
+
+
+def main() -> None:
+    os.umask(0o022)
+    worker = Worker()
+    orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            orders.put(json.loads(line))
+        os._exit(0)  # the campaign has gone
+
+    threading.Thread(target=listen, daemon=True).start()
+    say("ready", pid=os.getpid())
+    while (order := orders.get()) is not None:
+        if order["kind"] == "ask":
+            worker.ask(order)
+        elif order["kind"] == "end":
+            time.sleep(CLOSE_SECONDS)  # what voters still say is written down, too
+            return
+        else:
+            worker.do(order)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a campaign of faults plans, and how it counts the time without a majority."""
+
+from __future__ import annotations
+
+from campaign.outage import Broken, lost_majority
+from campaign.schedule import FAULTS, ONCE, Act, plan
+
+
+def test_the_same_seed_gives_the_same_schedule() -> None:
+    assert plan(7, 500, 40) == plan(7, 500, 40)
+    assert plan(7, 500, 40) != plan(8, 500, 40)
+
+
+def test_every_kind_of_operation_and_fault_is_there() -> None:
+    schedule = plan(3, 5000, 300)
+    assert len(schedule.operations) == 5000
+    assert len(schedule.faults) == 300
+    kinds = {one.kind for one in schedule.operations}
+    assert kinds == {"allocate", "rebind", "release", "rekey", "confirm", "read"}
+    assert {one.kind for one in schedule.faults} == {*FAULTS, *ONCE}
+    assert sum(one.kind in ONCE for one in schedule.faults) == len(ONCE)
+    assert {one.kind for one in plan(3, 150, 11, once=False).faults} == set(FAULTS)
+    assert [one.at for one in schedule.faults] == sorted(one.at for one in schedule.faults)
+    assert schedule.faults[-1].at < 5000
+
+
+def test_operations_fit_what_happens_on_chain() -> None:
+    """Each endpoint is asked for once in a phase of its member, and an act waits for all that was meant before it."""
+    schedule = plan(11, 2000, 0, hosts=3, replicas=5)
+    fits = {"lease": "allocate", "replace": "rebind", "close": "release"}
+    acts: dict[int, Act] = {act.number: act for act in schedule.acts}
+    seen: set[tuple[int, str, int]] = set()
+    for one in schedule.operations:
+        if not one.member:
+            assert one.after == -1
+            continue
+        act = acts[one.after]
+        assert (act.member, fits[act.kind]) == (one.member, one.kind)
+        assert (one.after, one.member, one.index) not in seen
+        seen.add((one.after, one.member, one.index))
+        if one.kind != "release":
+            assert one.client.host == schedule.members[one.member]
+    last: dict[str, int] = {}
+    for act in schedule.acts:
+        meant = {one.number for one in schedule.operations if one.after == last.get(act.member, -2)}
+        assert set(act.needs) == meant
+        last[act.member] = act.number
+
+
+def test_acts_can_happen_in_their_order() -> None:
+    """Nothing that an act waits for waits for a later act, and no client waits for one behind what it has to do."""
+    schedule = plan(5, 3000, 0)
+    for act in schedule.acts:
+        assert all(schedule.operations[number].after < act.number for number in act.needs)
+    for one in schedule.operations:
+        assert all(number < one.number for number in schedule.acts[one.after].needs) if one.after >= 0 else True
+
+
+def test_time_without_a_majority() -> None:
+    down = [Broken(0.0, 10.0, hosts=frozenset({0})), Broken(2.0, 6.0, hosts=frozenset({1}))]
+    assert lost_majority(down, 3) == 4.0
+    assert lost_majority(down, 5) == 0.0
+    assert lost_majority([*down, Broken(5.0, 20.0, hosts=frozenset({2}))], 5) == 1.0
+
+
+def test_cut_links_take_the_majority_only_from_whoever_is_alone() -> None:
+    isolated = frozenset({(0, 1), (1, 0), (0, 2), (2, 0)})
+    assert lost_majority([Broken(0.0, 5.0, pairs=isolated)], 3) == 0.0
+    # One direction is enough for silence; the other two have each other until one of them goes.
+    one_way = frozenset({(0, 1), (0, 2)})
+    assert lost_majority([Broken(0.0, 5.0, pairs=one_way), Broken(1.0, 3.0, hosts=frozenset({2}))], 3) == 2.0
