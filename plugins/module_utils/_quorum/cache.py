@@ -52,7 +52,7 @@ class LedgerCache:
         return certified
 
     def save(self, certified: Certified) -> bool:
-        """Keep a verified value unless one as new is there; tells whether the file changed."""
+        """Keep a verified value unless one as new is there; tells whether the file changed. Unavailable: no room."""
         network = certified.value.network
         if self._holds(certified):
             return False
@@ -60,7 +60,10 @@ class LedgerCache:
             "certificate": certified.certificate.to_json(),
             "value": value_json(certified.value),
         }
-        write_atomically(self.path(network), canonical.dumps(document) + b"\n")
+        try:
+            write_atomically(self.path(network), canonical.dumps(document) + b"\n")
+        except OSError as error:
+            raise Unavailable(f"can't be written: {error.strerror}", where=str(self.path(network))) from error
         return True
 
     def _holds(self, certified: Certified) -> bool:

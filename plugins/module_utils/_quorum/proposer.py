@@ -9,6 +9,7 @@ round of somebody else is finished first, byte for byte, and then built upon.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import time
@@ -439,8 +440,10 @@ class Proposer:
     def _save(self) -> None:
         """Keep the newest in the cache; not all that came on the way, for a large one takes a while to write."""
         if self._cache is not None and self._known is not None and self._known is not self._saved:
-            self._cache.save(self._known)
-            self._saved = self._known
+            # What is agreed is agreed, and whoever asked has to be told, though the disk be full: it is only a cache.
+            with contextlib.suppress(Unavailable):
+                self._cache.save(self._known)
+                self._saved = self._known
 
     def _certified(self, certified: Certified) -> None:
         self._keep(certified)

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_world import Chain, Direct, Voters, allocate, node
+from ledger_world import Chain, Direct, Voters, allocate, cache, node
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certified
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 
 
@@ -71,6 +73,18 @@ def test_a_read_is_confirmed_by_a_majority_only(voters: Voters) -> None:
     some = reader(voters, lambda voter, op, _since: voter == 1 or op == "fetch", 0.5)
     with some as proposer, pytest.raises(NoMajority):
         proposer.confirm()
+
+
+def test_an_outcome_is_told_though_the_cache_has_no_room(voters: Voters, tmp_path: Path) -> None:
+    """Found by a campaign of faults: with a full disk, what had been agreed was reported as an error of the disk."""
+    kept = cache(tmp_path / "cache")
+    allocate(voters, 1, cache=kept)
+    shutil.rmtree(tmp_path / "cache")
+    told = allocate(voters, 2, cache=kept)
+    assert told.changed
+    certified = Certified(told.certificate, told.value)
+    with pytest.raises(Unavailable, match="can't be written"):
+        kept.save(certified)
 
 
 def test_confirming_does_not_hold_others_up(voters: Voters) -> None:
