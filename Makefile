@@ -6,7 +6,7 @@
 
 LAB = PYTHONPATH=tests/lab build/venv/bin/python -m lab
 
-.PHONY: help bootstrap lab lab-down test lint docs bench faults requirements
+.PHONY: help bootstrap lab lab-down test lint docs bench faults model requirements
 
 help:
 	@echo 'make lab                  two tenants over three providers: set up, probed, shown'
@@ -16,6 +16,7 @@ help:
 	@echo 'make docs                 the reference pages: build/docs/html/index.html'
 	@echo 'make bench PART=...       one benchmark'
 	@echo 'make faults SEED=...      the fault tests, from a seed'
+	@echo "make model                the model of the ledger's protocol, within its larger bounds"
 	@echo 'make requirements         the hash-locked requirements anew (UPGRADE=1: newest versions)'
 
 bootstrap:
@@ -41,6 +42,9 @@ bench: bootstrap
 
 faults: bootstrap
 	@tests/lab/part.sh faults run $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+model: bootstrap
+	@tests/lab/part.sh model run $(ARGS)
 
 requirements:
 	@tests/lab/requirements.sh

@@ -16,6 +16,8 @@ packages=(
     iproute2 iputils-ping nftables wireguard-tools wireguard-go dnsmasq-base serf conntrack socat
     openssh-client openssh-server procps kmod sqlite3 curl jq udhcpc isc-dhcp-client
     git make tar ca-certificates
+    # the model of the ledger's protocol
+    spin gcc libc6-dev
     # build/venv; and hosts' code under the distribution's own Python
     python3 python3-venv python3-paramiko python3-cryptography python3-netaddr python3-yaml
     "$@"

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Runs one part of the benchmarks or fault tests: part.sh bench|faults [PART] [argument …]
+# Runs one part of the benchmarks, fault tests or the model: part.sh bench|faults|model [PART] [argument …]
 # Debian's packages that only this part needs stand in PART.packages beside it.
 set -euo pipefail
 
