@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from .._common.ids import LeaseId, NodeId, network_id
 
@@ -146,17 +147,26 @@ class NetworkView:
 
     def running_leases(self) -> tuple[Lease, ...]:
         """Running leases of members at providers the record permits."""
-        return tuple(
-            lease
-            for lease in self.leases
-            if lease.running
-            and self.record.member_of(lease.id.dseq) is not None
-            and self.record.permits(lease.id.provider)
-        )
+        return self._running
 
     def participants(self) -> frozenset[str]:
         """Providers that take part now: permitted, with a running lease of a member."""
-        return frozenset(lease.id.provider for lease in self.running_leases())
+        return self._participants
+
+    # Asked for with every request of a peer, and the same as long as the view is.
+
+    @cached_property
+    def _running(self) -> tuple[Lease, ...]:
+        members = set(self.record.members.values())
+        return tuple(
+            lease
+            for lease in self.leases
+            if lease.running and lease.id.dseq in members and self.record.permits(lease.id.provider)
+        )
+
+    @cached_property
+    def _participants(self) -> frozenset[str]:
+        return frozenset(lease.id.provider for lease in self._running)
 
 
 ABSENT = ""  # the digest under which the absence of a record is remembered

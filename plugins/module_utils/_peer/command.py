@@ -9,12 +9,13 @@ requests from standard input and answers on standard output until the session en
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import syslog
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .._common.errors import AvpnError, Unavailable
 from . import config
@@ -54,13 +55,14 @@ def main(paths: Paths) -> int:
         return 1
 
     def handle(line: bytes) -> bytes:
-        signal.setitimer(signal.ITIMER_REAL, _HANDLING_SECONDS)
-        try:
+        with _bounded():
             return peer.handle(line)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
 
-    why = Session(0, 1).serve(handle)
+    def afterwards() -> None:
+        with _bounded():
+            peer.tell()
+
+    why = Session(0, 1).serve(handle, afterwards)
     syslog.syslog(syslog.LOG_INFO, f"{caller}: session ended: {why}")
     return 0
 
@@ -83,6 +85,15 @@ def _enter_account(paths: Paths, roles: Iterable[Role]) -> None:
             refusal = error
     if refusal is not None:
         raise refusal
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_REAL, _HANDLING_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _too_slow(_number: int, _frame: object) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from .._common import fields
@@ -18,6 +19,7 @@ from .._common.errors import Unavailable, Unsupported
 from . import files
 
 
+@lru_cache(maxsize=4096)  # of the keys in a view, looked at with every request
 def fingerprint(key: str) -> str:
     """OpenSSH's fingerprint of ``ssh-ed25519 <base64>``: ``SHA256:<43 characters>``."""
     digest = hashlib.sha256(base64.b64decode(key.split(" ")[1])).digest()

@@ -44,6 +44,22 @@ class Host:
         self._stamp: int | None = None
         self._known: Identities | None = None
         self._voter: Voter | None = None
+        self._news: dict[str, hints.Hint] = {}
+
+    def tell(self) -> None:
+        """Tell this host's fast path and the ring what requests have brought since, of each network the newest.
+
+        Not part of answering: it starts processes, and whoever asked has further requests that wait for it.
+        """
+        news, self._news = self._news, {}
+        for hint in news.values():
+            try:
+                announce(self._paths, self._config, hint)
+            except OSError as error:
+                syslog.syslog(syslog.LOG_WARNING, f"{hint.file_name} not told: {error}")
+
+    def _note(self, hint: hints.Hint) -> None:
+        self._news[hint.file_name] = hint
 
     def handle(self, line: bytes) -> bytes:
         """The answer's line to a request's line; every failure is an answer."""
@@ -146,7 +162,7 @@ class Host:
 
         node = instance(request.role, Node, "the caller of a voter").id
         if self._voter is None:
-            self._voter = Voter(self._paths, self._config, self._view, self._refreshed)
+            self._voter = Voter(self._paths, self._config, self._view, self._refreshed, self._note)
         document = {"op": request.op, "network": request.network, "as": str(request.role), **request.body}
         return self._voter.answer(document, node)
 

@@ -6,33 +6,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Paths:
-    """All paths of a host. ``root`` is ``/``; tests give a directory of their own."""
+    """All paths of a host. ``root`` is ``/``; tests give a directory of their own.
+
+    Each is put together once: a voter asks for them with every message.
+    """
 
     root: Path = Path("/")
 
-    @property
+    @cached_property
     def etc(self) -> Path:
         return self.root / "etc/avpn"
 
-    @property
+    @cached_property
     def host_config(self) -> Path:
         return self.etc / "host.json"
 
-    @property
+    @cached_property
     def ssh_host_key(self) -> Path:
         """Private; the public part is beside it with ``.pub``."""
         return self.etc / "ssh_host_ed25519_key"
 
-    @property
+    @cached_property
     def wireguard(self) -> Path:
         return self.etc / "wireguard"
 
-    @property
+    @cached_property
     def software(self) -> Path:
         return self.root / "usr/lib/avpn"
 
@@ -40,84 +44,84 @@ class Paths:
         """An entry point, such as ``avpn-peer``."""
         return self.software / "bin" / f"avpn-{name}"
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """What belongs to the user avpn, who answers peers."""
         return self.root / "var/lib/avpn"
 
-    @property
+    @cached_property
     def keys(self) -> Path:
         return self.state / "keys"
 
-    @property
+    @cached_property
     def signing_key(self) -> Path:
         return self.keys / "signing.key"
 
-    @property
+    @cached_property
     def ssh_client_key(self) -> Path:
         return self.keys / "ssh_client_ed25519"
 
-    @property
+    @cached_property
     def view(self) -> Path:
         return self.state / "view.json"
 
-    @property
+    @cached_property
     def voter_database(self) -> Path:
         return self.state / "voter.db"
 
-    @property
+    @cached_property
     def ledgers(self) -> Path:
         return self.state / "ledger"
 
-    @property
+    @cached_property
     def manifests(self) -> Path:
         return self.state / "manifests"
 
-    @property
+    @cached_property
     def hints(self) -> Path:
         return self.state / "hints"
 
-    @property
+    @cached_property
     def requests(self) -> Path:
         return self.state / "requests"
 
-    @property
+    @cached_property
     def limits(self) -> Path:
         """One small file per caller: open sessions and recent requests."""
         return self.state / "limits"
 
-    @property
+    @cached_property
     def gossip(self) -> Path:
         return self.state / "gossip"
 
-    @property
+    @cached_property
     def keyring(self) -> Path:
         """The ring's keys as Serf reads and writes them: a JSON list, the newest first in use."""
         return self.gossip / "keyring.json"
 
-    @property
+    @cached_property
     def rpc_token(self) -> Path:
         return self.gossip / "rpc.token"
 
-    @property
+    @cached_property
     def serf_config(self) -> Path:
         """Made by avpn-ring from the view; holds the RPC token."""
         return self.gossip / "serf.json"
 
-    @property
+    @cached_property
     def host_state(self) -> Path:
         """What belongs to root, who applies."""
         return self.root / "var/lib/avpn-host"
 
-    @property
+    @cached_property
     def registry(self) -> Path:
         return self.host_state / "registry.json"
 
-    @property
+    @cached_property
     def applied(self) -> Path:
         """One readable file per network: what the last apply made of it."""
         return self.host_state / "applied"
 
-    @property
+    @cached_property
     def run(self) -> Path:
         return self.root / "run/avpn"

@@ -19,6 +19,8 @@ from .._common.errors import AvpnError, InvalidInput, Unavailable
 from .messages import MAX_REQUEST, error_answer
 
 _CHUNK = 1 << 16
+_LULL = 0.05  # seconds without a request, after which there is time for what can wait
+_LONGEST_PUT_OFF = 1.0  # seconds it waits at most
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,27 @@ class Session:
         self._bounds = bounds
         self._buffer = bytearray()
         self._end = time.monotonic() + bounds.session
+        self._afterwards: Callable[[], None] = lambda: None
+        self._put_off: float | None = None  # since when something may wait
         os.set_blocking(source, False)
         os.set_blocking(sink, False)
 
-    def serve(self, handle: Callable[[bytes], bytes]) -> str:
-        """Answer each line with ``handle(line)`` (a line). Returns why the session ended, for the log."""
+    def serve(self, handle: Callable[[bytes], bytes], afterwards: Callable[[], None] = lambda: None) -> str:
+        """Answer each line with ``handle(line)`` (a line). Returns why the session ended, for the log.
+
+        ``afterwards`` is called when answers have left and the peer is quiet for a moment, and at the end: for what
+        nobody waits for. One call does for all requests before it.
+        """
+        self._afterwards = afterwards
+        try:
+            return self._serve(handle)
+        finally:
+            self._catch_up()
+
+    def _serve(self, handle: Callable[[bytes], bytes]) -> str:
         for _unused in range(self._bounds.requests):
+            if self._put_off is not None and time.monotonic() > self._put_off + _LONGEST_PUT_OFF:
+                self._catch_up()
             try:
                 line = self._read()
             except AvpnError as error:
@@ -57,7 +74,10 @@ class Session:
                 return "closed by the peer"
             except TimeoutError:
                 return "the peer was silent for too long"
-            if not self._write(handle(line)):
+            answer = handle(line)
+            if self._put_off is None:
+                self._put_off = time.monotonic()
+            if not self._write(answer):
                 return "the peer didn't take the answer"
         self._write(error_answer(Unavailable("there were too many requests in this session")))
         return "too many requests"
@@ -75,6 +95,8 @@ class Session:
                 del self._buffer[: end + 1]
                 return line
             searched = len(self._buffer)
+            if self._put_off is not None and not self._ready(self._source, selectors.EVENT_READ, _LULL):
+                self._catch_up()
             self._wait(self._source, selectors.EVENT_READ, deadline)
             try:
                 data = os.read(self._source, _CHUNK)
@@ -98,9 +120,17 @@ class Session:
             return False
         return True
 
+    def _catch_up(self) -> None:
+        if self._put_off is not None:
+            self._put_off = None
+            self._afterwards()
+
+    def _wait(self, handle: int, event: int, deadline: float) -> None:
+        if not self._ready(handle, event, max(deadline - time.monotonic(), 0)):
+            raise TimeoutError
+
     @staticmethod
-    def _wait(handle: int, event: int, deadline: float) -> None:
+    def _ready(handle: int, event: int, seconds: float) -> bool:
         with selectors.DefaultSelector() as selector:
             selector.register(handle, event)
-            if not selector.select(max(deadline - time.monotonic(), 0)):
-                raise TimeoutError
+            return bool(selector.select(seconds))

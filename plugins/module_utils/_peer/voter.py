@@ -17,7 +17,6 @@ from .._quorum.requests import Update, parse_have
 from .._quorum.signing import SeedSigner
 from . import ledgers
 from .config import HostConfig
-from .gossip import announce
 from .hints import Hint
 from .paths import Paths
 
@@ -25,9 +24,17 @@ from .paths import Paths
 class Voter:
     """Answers ``prepare``, ``accept``, ``learn`` and ``fetch``."""
 
-    def __init__(self, paths: Paths, config: HostConfig, view: Callable[[], View], refresh: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        config: HostConfig,
+        view: Callable[[], View],
+        refresh: Callable[[], bool],
+        tell: Callable[[Hint], None],
+    ) -> None:
+        """``tell``: where hints of what got certified go."""
         self._paths = paths
-        self._config = config
+        self._tell = tell
         self._acceptor = Acceptor(
             paths.voter_database,
             SeedSigner.from_file(paths.signing_key),
@@ -46,7 +53,7 @@ class Voter:
             return self._from_cache(document, before) or answer
         after = self._position(network)
         if after is not None and after != before:
-            announce(self._paths, self._config, Hint("ledger", network, after[1]))
+            self._tell(Hint("ledger", network, after[1]))
         return answer
 
     def _position(self, network: str) -> tuple[int, int] | None:

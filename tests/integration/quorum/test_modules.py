@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ def lock(site: Site, number: int, **options: Any) -> dict[str, Any]:
     return module_result("lock", {"root": root, "network": "prod", "name": "deploy", "deadline": 10, **options})
 
 
+def appears(path: Path, seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return path.exists()
+
+
 def test_a_host_that_is_not_set_up(tmp_path: Path) -> None:
     result = module_result("address", {"root": str(tmp_path)})
     assert result["failed"]
@@ -49,6 +57,9 @@ def test_life(site: Site) -> None:
     assert first["changed"], first
     assert one(first)["allocated"] == {"web/1/0": "100.64.0.2"}
     assert first["diff"]["after"] == "prod: web/1/0 100.64.0.2\n"
+    # Every voter tells its own fast path, though behind the answer.
+    hint = f"ledger-{site.chain.record().id}"
+    assert all(appears(host.paths.hints / hint) for host in site.hosts.values())
     assert one(address(site, 2))["allocated"] == {"api/1/0": "100.64.0.3", "api/1/1": "100.64.0.4"}
     assert one(address(site, 3))["allocated"] == {"db/1/0": "100.64.0.5"}
     for number in (1, 2, 3):

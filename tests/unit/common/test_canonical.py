@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.akash.avpn.plugins.module_utils._common import canonical
@@ -53,3 +55,21 @@ def test_equal_documents_have_equal_bytes() -> None:
     document = canonical.loads(text, where="it", limit=100)
     assert canonical.dumps(document) == '{"a":"é\\n","b":[1,true,null]}'.encode()
     assert canonical.loads(canonical.dumps(document), where="it", limit=100) == document
+
+
+@pytest.mark.parametrize("document", [{}, {"a": 1}, {"b": [1, {"z": 1, "y": None}], "op": "é"}, {"zz": 1, "as": 0}])
+def test_one_field_more_leads_to_the_same_bytes_whether_encoded_before_or_not(document: dict[str, Any]) -> None:
+    whole = canonical.dumps({**document, "as": "me"})
+    assert canonical.dumps_with(document, "as", "me") == whole
+    encoded = canonical.Encoded(document)
+    assert encoded == document
+    assert encoded.data == canonical.dumps(document)
+    assert canonical.dumps_with(encoded, "as", "me") == whole
+
+
+def test_nesting_is_counted_the_same_whatever_nests() -> None:
+    for deepest in (b"[" * 33 + b"]" * 33, b'{"a":' * 32 + b"{}" + b"}" * 32, b"[" * 32 + b"{}" + b"]" * 32):
+        canonical.loads(deepest, where="it", limit=1000)
+    for deeper in (b"[" * 33 + b"1" + b"]" * 33, b'{"a":' * 33 + b"{}" + b"}" * 33, b"[[]," * 32 + b"[0]" + b"]" * 32):
+        with pytest.raises(InvalidInput, match="deeper"):
+            canonical.loads(deeper, where="it", limit=1000)

@@ -108,3 +108,54 @@ def test_any_bytes_are_a_request_or_refused_with_an_answer_that_is_one(data: byt
         assert line.count(b"\n") == 1
         with pytest.raises(InvalidInput):
             messages.parse_answer(line[:-1], "peer")
+
+
+def test_what_can_wait_waits_for_a_lull_and_is_done_once(quick: Ends) -> None:
+    done: list[bytes] = []
+    after_a_moment: list[bytes] = []
+
+    def afterwards() -> None:
+        done.append(os.read(quick.read, 100))  # the answers have left before
+
+    def peer() -> None:
+        os.write(quick.write, b"one\ntwo\n")
+        time.sleep(0.2)
+        after_a_moment.extend(done)
+        os.write(quick.write, b"three\n")
+        os.close(quick.write)
+
+    thread = threading.Thread(target=peer)
+    thread.start()
+    assert quick.session.serve(echo, afterwards) == "too many requests"
+    thread.join()
+    assert after_a_moment == [b"ONE\nTWO\n"]
+    assert len(done) == 2  # the end of a session is a lull
+    assert done[1].startswith(b"THREE\n")
+
+
+def test_what_can_wait_does_not_wait_for_ever() -> None:
+    made = ends(Bounds(idle=0.5, line=0.5, answer=0.5, session=10, requests=1000))
+    begun = time.monotonic()
+    done: list[float] = []
+
+    def peer() -> None:
+        while time.monotonic() < begun + 1.5:
+            os.write(made.write, b"x\n")
+            os.read(made.read, 100)
+            time.sleep(0.01)  # never quiet for long enough
+        os.close(made.write)
+
+    thread = threading.Thread(target=peer)
+    thread.start()
+    made.session.serve(echo, lambda: done.append(time.monotonic() - begun))
+    thread.join()
+    os.close(made.read)
+    assert done
+    assert 0.9 < done[0] < 1.5
+
+
+def test_nothing_is_done_afterwards_where_nothing_was_answered(quick: Ends) -> None:
+    done: list[bool] = []
+    os.close(quick.write)
+    assert quick.session.serve(echo, lambda: done.append(True)) == "closed by the peer"
+    assert done == []
