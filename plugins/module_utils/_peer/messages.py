@@ -17,7 +17,7 @@ from .._common import canonical, fields
 from .._common.errors import AvpnError, InvalidInput, NotPermitted, Unavailable, Unsupported
 from .identities import Role, parse_network, parse_role
 
-MAX_REQUEST = 8 << 20  # bytes
+MAX_REQUEST = 12 << 20  # bytes: a full ledger with its certificate and links fits
 MAX_ANSWER = 32 << 20  # bytes: a full ledger with its certificate fits
 _SHORT_ANSWER = 4 << 20  # bytes: of operations that carry no ledger
 
@@ -48,6 +48,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "accept": Operation(PROVIDER, required=None),
     "learn": Operation(PROVIDER, required=None),
     "fetch": Operation(PROVIDER, required=None),
+    "ready": Operation(PROVIDER, required=None),
     "manifest-put": Operation(EITHER, required=frozenset({"manifest"})),
     "manifest-get": Operation(EITHER),
     "hint": Operation(PROVIDER, required=frozenset({"kind", "version"})),

@@ -131,6 +131,7 @@ class Host:
             "accept": self._quorum,
             "learn": self._quorum,
             "fetch": self._quorum,
+            "ready": self._quorum,
             "manifest-put": self._manifest_put,
             "manifest-get": self._manifest_get,
             "hint": self._hint,

@@ -70,4 +70,5 @@ class Voter:
         certified = read_certified(ledgers.path_of(self._paths, network))
         if certified is None:
             return None
-        return answers.Fetched(Update(certified.certificate, certified.value)).to_json()
+        links = certified.links_since(have)
+        return answers.Fetched(Update(certified.certificate, certified.value, links=links)).to_json()

@@ -22,9 +22,11 @@ from .._common.ids import NodeId
 from . import answers, codec
 from .answers import Answer
 from .change import apply_change
+from .constants import MAX_LINKS
 from .errors import RuleBroken, Unseen
+from .evidence import Statement
 from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter
-from .requests import Accept, Fetch, Learn, Prepare, Request, parse_request
+from .requests import Accept, Fetch, Learn, Prepare, ReadyRequest, Request, parse_request
 from .rules import check
 from .signing import Signer
 from .store import NetworkState, Pending, Store
@@ -97,6 +99,8 @@ class Acceptor:
             return self._fetch(request, state)
         if isinstance(request, Learn):
             return self._learn(request, state)
+        if isinstance(request, ReadyRequest):
+            return self._ready(request, state)
         if request.ballot.node != caller:
             raise NotPermitted("is not the caller's", where="ballot.node")
         if isinstance(request, Prepare):
@@ -111,7 +115,10 @@ class Acceptor:
             if not record.founders:
                 raise Unseen("the network names no founders yet", height=view.height + 1, where="record.founders")
             genesis = codec.genesis_parent(record.id, record.generation, record.base)
-            state = NetworkState(record.id, record.owner, record.generation, record.founders, -1, genesis, None)
+            founders = record.founders
+            state = NetworkState(
+                record.id, record.owner, record.name, record.generation, founders, founders, -1, genesis, None
+            )
         elif state.generation == record.generation and state.version < 0 and state.voters != record.founders:
             raise RuleBroken("founders", "the record's founders changed within the generation")
         if record.generation > state.generation:
@@ -120,8 +127,8 @@ class Acceptor:
 
     @staticmethod
     def _check_caller(caller: NodeId, entry: NetworkView, state: NetworkState) -> None:
-        voters = {voter.node for voter in state.voters}
-        if caller not in voters and caller.provider not in entry.participants():
+        named = {voter.node for voter in state.voters} | set(entry.record.witnesses)
+        if caller not in named and caller.provider not in entry.participants():
             raise NotPermitted("is not permitted")
 
     def _me(self, state: NetworkState) -> Voter:
@@ -144,35 +151,64 @@ class Acceptor:
         certificate = request.certificate
         if certificate.instance.generation != state.generation:
             raise RuleBroken("generation", "the certificate is of another generation")
-        certificate.verify(state.voters)
-        if certificate.instance.version <= state.version:
+        version = certificate.instance.version
+        if version <= state.version:
+            certificate.verify(self.store.deciders(state, version))
             known = state.certificate
             if known is not None and certificate.position == known.position and certificate.hash != known.hash:
                 self.store.add_evidence(
                     state, known.instance.version, "two certificates", known.to_json(), certificate.to_json()
                 )
             return answers.Learned(state.version)
+        certified = None
         if request.value is not None:
-            Certified(certificate, request.value).verify(state.voters, state.network)
+            links = tuple(link for link in request.links if link.version > state.version)
+            certified = Certified(certificate, request.value, links)
+            certified.verify(state.voters, state.network, seated=self.store.seated(state))
         with self.store.transaction() as database:
+            # What was verified from an older state is a fact for a newer one as well.
             state = self._begun(database, state)
-            if certificate.instance.version > state.version:
+            if version > state.version:
                 advanced = self._promoted(database, state, certificate)
-                if advanced is None and request.value is not None:
-                    advanced = self.store.certify(database, state, Certified(certificate, request.value))
+                if advanced is None and certified is not None:
+                    advanced = self.store.certify(database, state, certified)
                 if advanced is None:
                     return answers.Lacking(state.have)
                 state = advanced
         return answers.Learned(state.version)
 
+    def _ready(self, request: ReadyRequest, state: NetworkState) -> Answer:
+        """Any host of the network may be asked: it becomes a voter only by a certificate, which shows its consent."""
+        certificate = request.certificate
+        instance = certificate.instance
+        self._check_generation(instance.generation, state, 0)
+        if instance.version < state.version:
+            return answers.Newer(self.store.update(state, (instance.generation, instance.version)))
+        with self.store.transaction() as database:
+            state = self._begun(database, state)
+            if instance.version == state.version + 1:
+                state = self._promoted(database, state, certificate) or state
+        if (instance.version, certificate.hash) != (state.version, state.hash):
+            return answers.Lacking(state.have)
+        # What is said to be held is looked at: a damaged database must not say so.
+        present(self.store.value(state), f"the value of {state.network}")
+        return answers.Ready(
+            Statement(
+                "ready",
+                state.network,
+                state.generation,
+                state.version,
+                state.hash,
+                self.node,
+                self.store.incarnation,
+            ).signed(self._signer)
+        )
+
     def _prepare(self, request: Prepare, state: NetworkState, view: View) -> Answer:
-        self._me(state)
-        self._check_generation(request.instance, state, view)
-        self._check_certificate(request.certificate, request.instance, state)
-        if request.shown is not None:
-            if request.shown.instance != request.instance:
-                raise InvalidInput("is for another version", where="shown")
-            check_voter(request.shown, state.voters, "shown")
+        self._check_generation(request.instance.generation, state, view.height)
+        self._check_certificate(request.certificate, request.instance)
+        if request.shown is not None and request.shown.instance != request.instance:
+            raise InvalidInput("is for another version", where="shown")
         with self.store.transaction() as database:
             state = self._begun(database, state)
             self._check_age(view)
@@ -181,6 +217,9 @@ class Acceptor:
                 state = behind
             else:
                 return behind
+            self._me(state)
+            if request.shown is not None:
+                check_voter(request.shown, state.voters, "shown")
             pending = self.store.pending(state)
             refusal = self._refusal(request, state, pending, database)
             if refusal is not None:
@@ -222,9 +261,8 @@ class Acceptor:
         return None
 
     def _accept(self, request: Accept, state: NetworkState, view: View) -> Answer:
-        self._me(state)
-        self._check_generation(request.instance, state, view)
-        self._check_certificate(request.certificate, request.instance, state)
+        self._check_generation(request.instance.generation, state, view.height)
+        self._check_certificate(request.certificate, request.instance)
         with self.store.transaction() as database:
             state = self._begun(database, state)
             behind = self._behind(database, state, request.instance, request.certificate)
@@ -232,6 +270,7 @@ class Acceptor:
                 state = behind
             else:
                 return behind
+            self._me(state)
             pending = self.store.pending(state)
         instance, ballot = request.instance, request.ballot
         if pending.promised is not None and pending.promised > ballot:
@@ -274,6 +313,8 @@ class Acceptor:
             raise RuleBroken("size", f"the value would be {size} bytes long, at most {codec.MAX_BYTES} are allowed")
         if codec.value_hash(child) != request.ballot.hash:
             raise RuleBroken("hash", "the change doesn't lead to the value that the ballot names")
+        if parent is not None and child.voters != parent.voters and self.store.count_links(state) >= MAX_LINKS:
+            raise RuleBroken("voters-often", f"the voters have changed {MAX_LINKS} times in this generation")
         check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
 
     def _begun(self, database: sqlite3.Connection, state: NetworkState) -> NetworkState:
@@ -303,30 +344,31 @@ class Acceptor:
     def _promoted(
         self, database: sqlite3.Connection, state: NetworkState, certificate: Certificate
     ) -> NetworkState | None:
-        """Certify what was accepted here, if the (verified) certificate is of exactly that; else None."""
+        """Certify what was accepted here, if the certificate is of exactly that; else None."""
         pending = self.store.pending(state)
         if pending.accepted is None or certificate.instance.version != state.version + 1:
             return None
         if pending.accepted.hash != certificate.hash:
             return None
+        certificate.verify(state.voters)
         return self.store.certify_pending(database, state, certificate)
 
-    def _check_certificate(self, certificate: Certificate | None, instance: Instance, state: NetworkState) -> None:
+    @staticmethod
+    def _check_certificate(certificate: Certificate | None, instance: Instance) -> None:
+        """It must be the parent's. It is verified when it is used, by the voters it takes."""
         if certificate is None:
             if instance.version != 0:
                 raise InvalidInput("is missing", where="certificate")
             return
         if certificate.hash != instance.parent or certificate.position != (instance.generation, instance.version - 1):
             raise InvalidInput("is not the parent's", where="certificate")
-        if certificate != state.certificate:
-            certificate.verify(state.voters)
 
     @staticmethod
-    def _check_generation(instance: Instance, state: NetworkState, view: View) -> None:
-        if instance.generation < state.generation:
-            raise RuleBroken("generation", f"generation {instance.generation} is over; it is {state.generation}")
-        if instance.generation > state.generation:
-            raise Unseen("a higher generation is not known here", height=view.height + 1, where="generation")
+    def _check_generation(generation: int, state: NetworkState, height: int) -> None:
+        if generation < state.generation:
+            raise RuleBroken("generation", f"generation {generation} is over; it is {state.generation}")
+        if generation > state.generation:
+            raise Unseen("a higher generation is not known here", height=height + 1, where="generation")
 
     def _check_age(self, view: View) -> None:
         age = self._clock() - view.time

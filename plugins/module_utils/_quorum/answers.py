@@ -13,6 +13,7 @@ from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from . import entry_codec
+from .evidence import Statement, ready_from_json
 from .messages import Acceptance, Ballot, Promise
 from .requests import Update, parse_have
 
@@ -122,12 +123,23 @@ class Fetched:
         return {"fetched": None if self.update is None else self.update.to_json()}
 
 
-Answer = Union[Promised, Refused, Newer, Lacking, Accepted, RejectedBy, NotSeen, Learned, Fetched]
+@dataclass(frozen=True)
+class Ready:
+    """A host's signed word that it holds the value."""
+
+    statement: Statement
+
+    def to_json(self) -> dict[str, Json]:
+        return {"ready": self.statement.to_json()}
+
+
+Answer = Union[Promised, Refused, Newer, Lacking, Accepted, RejectedBy, NotSeen, Learned, Fetched, Ready]
 
 
 def parse_answer(document: Any, where: str) -> Answer:
     """A voter's answer; InvalidInput if it isn't one. ``where`` names the voter."""
-    kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen", "learned", "fetched"}
+    kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen"}
+    kinds |= {"learned", "fetched", "ready"}
     raw = fields.obj(document, where, required=set(), optional=kinds | {"change"})
     (kind, *others) = sorted(raw.keys() - {"change"}) or [""]
     if others or not kind or ("change" in raw) != (kind == "promise"):
@@ -161,6 +173,8 @@ def parse_answer(document: Any, where: str) -> Answer:
         return NotSeen(
             fields.text(body["what"], f"{at}.what", most=1000), fields.integer(body["height"], f"{at}.height")
         )
+    if kind == "ready":
+        return Ready(ready_from_json(body, at))
     if kind == "learned":
         return Learned(fields.integer(body, at))
     return Fetched(None if body is None else Update.from_json(body, at))

@@ -21,10 +21,11 @@ from .._common.regular import read_regular
 from .codec import MAX_BYTES, value_from_json, value_hash, value_json
 from .errors import BadProof
 from .messages import Certificate, Certified
+from .requests import parse_links
 from .signing import verify_batch
 from .value import Value
 
-_LIMIT = MAX_BYTES + (64 << 10)
+_LIMIT = MAX_BYTES + (4 << 20)  # with its certificate and links
 _START = '{"certificate":'
 _HEAD = 64 << 10  # bytes in which the certificate surely ends; the value, much longer, follows it
 
@@ -58,6 +59,7 @@ class LedgerCache:
             return False
         document: dict[str, Json] = {
             "certificate": certified.certificate.to_json(),
+            "links": [link.to_json() for link in certified.links],
             "value": value_json(certified.value),
         }
         try:
@@ -107,11 +109,12 @@ def read_certified(path: Path) -> Certified | None:
 
 
 def certified_from_json(document: Any, where: str) -> Certified:
-    """``{certificate, value}``; not verified yet."""
-    raw = fields.obj(document, where, required={"certificate", "value"})
+    """``{certificate, links, value}``; not verified yet."""
+    raw = fields.obj(document, where, required={"certificate", "links", "value"})
     return Certified(
         Certificate.from_json(raw["certificate"], f"{where}.certificate"),
         value_from_json(raw["value"], f"{where}.value"),
+        parse_links(raw["links"], f"{where}.links"),
     )
 
 

@@ -20,6 +20,7 @@ from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import EndpointId, NodeId
 from . import codec, entry_codec
+from .evidence import Evidence
 from .value import MAX_HOSTS, MAX_LOCKS, MAX_SLOTS, MAX_VOTERS, Batch, HostEntry, Lock, Slot, Value
 
 K = TypeVar("K")
@@ -36,6 +37,7 @@ class Change:
     slots: Mapping[EndpointId, Slot] = field(default_factory=dict)
     locks: Mapping[str, Lock | None] = field(default_factory=dict)
     batches: Mapping[str, Batch] = field(default_factory=dict)  # new ones only
+    evidence: Evidence | None = None  # why the voters change; no part of the value
 
     def __bool__(self) -> bool:
         sections = (self.hosts, self.slots, self.locks, self.batches)
@@ -76,18 +78,21 @@ def apply_change(parent: Value | None, parent_hash: str, change: Change) -> Valu
         serials[batch.author] = max(batch.serial, serials.get(batch.author, 0))
     used = references(hosts, slots, locks)
     batches = {name: batch for name, batch in parent.batches.items() if name in used}
+    voters = parent.voters if change.voters is None else change.voters
     return replace(
         parent,
         version=version,
         parent=parent_hash,
         record=record,
         record_height=height,
-        voters=parent.voters if change.voters is None else change.voters,
+        voters=voters,
         hosts=hosts,
         slots=slots,
         locks=locks,
         batches={**batches, **change.batches},
         serials=serials,
+        decided_by=parent.seated,
+        seated=parent.seated if voters == parent.voters else version,
     )
 
 
@@ -140,12 +145,14 @@ def change_json(change: Change) -> dict[str, Json]:
         }
     if change.batches:
         document["batches"] = {name: entry_codec.batch_json(batch) for name, batch in change.batches.items()}
+    if change.evidence is not None:
+        document["evidence"] = change.evidence.to_json()
     return document
 
 
 def change_from_json(value: Any, where: str, owner: str) -> Change:
     """Parse a change of a network of ``owner``; InvalidInput names the field that breaks the grammar."""
-    sections = {"record", "voters", "hosts", "slots", "locks", "batches"}
+    sections = {"record", "voters", "hosts", "slots", "locks", "batches", "evidence"}
     raw = fields.obj(value, where, required=set(), optional=sections)
     return Change(
         record=codec.record_from_json(raw["record"], f"{where}.record") if "record" in raw else None,
@@ -170,6 +177,7 @@ def change_from_json(value: Any, where: str, owner: str) -> Change:
             raw.get("locks", {}), f"{where}.locks", fields.name, _optional(entry_codec.lock_from_json), MAX_LOCKS
         ),
         batches=entry_codec.batches_from_json(raw.get("batches", {}), f"{where}.batches"),
+        evidence=Evidence.from_json(raw["evidence"], f"{where}.evidence") if "evidence" in raw else None,
     )
 
 

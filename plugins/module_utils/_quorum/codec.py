@@ -46,6 +46,8 @@ def value_json(value: Value) -> dict[str, Json]:
         "generation": value.generation,
         "version": value.version,
         "parent": value.parent,
+        "decided_by": value.decided_by,
+        "seated": value.seated,
         "record": record_json(value.record, value.record_height),
         "voters": [voter_json(voter) for voter in value.voters],
         "hosts": {str(node): host_json(entry) for node, entry in value.hosts.items()},
@@ -89,7 +91,7 @@ def value_from_bytes(data: bytes, where: str) -> Value:
 
 def value_from_json(document: Any, where: str) -> Value:
     """Parse a value's document (see ``value_json``); InvalidInput names the field that breaks the grammar."""
-    names = {"network", "generation", "version", "parent", "record", "voters"}
+    names = {"network", "generation", "version", "parent", "decided_by", "seated", "record", "voters"}
     sections = {"hosts", "slots", "locks", "batches", "serials"}
     raw = fields.obj(document, where, required=names | sections)
     record, record_height = record_from_json(raw["record"], f"{where}.record")
@@ -119,6 +121,8 @@ def value_from_json(document: Any, where: str) -> Value:
         locks=section(raw["locks"], f"{where}.locks", fields.name, lock_from_json, MAX_LOCKS),
         batches=batches_from_json(raw["batches"], f"{where}.batches"),
         serials=serials,
+        decided_by=fields.integer(raw["decided_by"], f"{where}.decided_by", least=-1),
+        seated=fields.integer(raw["seated"], f"{where}.seated", least=-1),
     )
 
 

@@ -19,6 +19,9 @@ MAX_LOCK_BLOCKS = 14_400  # about a day: the longest a lock may be held without 
 WASTE_FACTOR = 4
 WASTE_ALLOWANCE = 256
 
+# Changes of voters within a generation. Whoever starts from the founders needs all of them, about 3 KB each.
+MAX_LINKS = 1_000
+
 
 def usable(network: ipaddress.IPv4Network) -> range:
     """The addresses, as numbers, that endpoints and hosts may have: inside, and none of the three kept free.

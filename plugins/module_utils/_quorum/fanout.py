@@ -19,6 +19,8 @@ from .._common.errors import AvpnError, Unavailable
 from .._common.ids import NodeId
 from .answers import Answer, Lacking, parse_answer
 
+CatchUp = Callable[["tuple[int, int] | None"], Mapping[str, Any]]
+
 
 class Transport(Protocol):
     """How a request gets to a voter. Bounded in time; an AvpnError if it failed or the voter says so."""
@@ -52,29 +54,40 @@ class Fanout:
         self._lock = threading.Lock()
         self._queues: dict[NodeId, queue.SimpleQueue[Callable[[], None] | None]] = {}
         self._threads: list[threading.Thread] = []
-        for node in nodes:
+        self.nodes: tuple[NodeId, ...] = ()
+        self.turn_to(nodes)
+
+    def turn_to(self, nodes: Iterable[NodeId]) -> None:
+        """From now on these are asked, unless others are named."""
+        self.nodes = tuple(nodes)
+        for node in self.nodes:
+            self._worker(node)
+
+    def _worker(self, node: NodeId) -> queue.SimpleQueue[Callable[[], None] | None]:
+        if node not in self._queues:
             tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
             thread = threading.Thread(target=_work, args=(tasks,), name=f"voter {node}", daemon=True)
             self._queues[node] = tasks
             self._threads.append(thread)
             thread.start()
+        return self._queues[node]
 
     def ask(
         self,
         request: Mapping[str, Any],
         *,
-        catch_up: Callable[[], Mapping[str, Any]] | None = None,
+        catch_up: CatchUp | None = None,
         question: Question,
         nodes: Iterable[NodeId] | None = None,
         even_late: bool = False,
     ) -> Iterator[tuple[NodeId, Answer | AvpnError]]:
         """Send one request to all voters (or ``nodes``) and yield answers as they come, until the question's end.
 
-        A voter that lacks the parent is sent ``catch_up()`` first and asked again. The caller may stop early. Who
-        wasn't sent the request by then, because it is slow with an earlier one, is sent it only if ``even_late``.
+        A voter that lacks the parent is sent ``catch_up(what it has)`` first and asked again. The caller may stop
+        early. Who wasn't sent the request by then, being slow with an earlier one, is sent it only if ``even_late``.
         """
         answers: queue.SimpleQueue[tuple[NodeId, Answer | AvpnError]] = queue.SimpleQueue()
-        chosen = list(self._queues if nodes is None else nodes)
+        chosen = list(self.nodes if nodes is None else nodes)
         encoded = canonical.Encoded(request)
         for node in chosen:
             self._put(node, encoded, catch_up, answers.put, None if even_late else question)
@@ -90,12 +103,12 @@ class Fanout:
         self,
         request: Mapping[str, Any],
         *,
-        catch_up: Callable[[], Mapping[str, Any]] | None = None,
+        catch_up: CatchUp | None = None,
         nodes: Iterable[NodeId] | None = None,
     ) -> None:
         """Like ``ask``, behind the caller's back."""
         encoded = canonical.Encoded(request)
-        for node in self._queues if nodes is None else nodes:
+        for node in self.nodes if nodes is None else nodes:
             self._put(node, encoded, catch_up, lambda _answer: None)
 
     def close(self, seconds: float) -> None:
@@ -110,7 +123,7 @@ class Fanout:
         self,
         node: NodeId,
         request: canonical.Encoded,
-        catch_up: Callable[[], Mapping[str, Any]] | None,
+        catch_up: CatchUp | None,
         deliver: Callable[[tuple[NodeId, Answer | AvpnError]], None],
         question: Question | None = None,
     ) -> None:
@@ -123,7 +136,7 @@ class Fanout:
             try:
                 answer = self._call(node, request)
                 if isinstance(answer, Lacking) and catch_up is not None:
-                    self._call(node, canonical.Encoded(catch_up()))
+                    self._call(node, canonical.Encoded(catch_up(answer.have)))
                     answer = self._call(node, request)
                 deliver((node, answer))
             except AvpnError as error:
@@ -131,7 +144,7 @@ class Fanout:
             except Exception as error:  # noqa: BLE001 - a worker that dies would leave the proposer waiting
                 deliver((node, Unavailable(f"the call failed: {type(error).__name__}: {error}", where=str(node))))
 
-        self._queues[node].put(task)
+        self._worker(node).put(task)
 
     def _call(self, node: NodeId, request: canonical.Encoded) -> Answer:
         with self._lock:

@@ -32,6 +32,8 @@ class Header:
     generation: int
     version: int
     parent: str
+    decided_by: int
+    seated: int
     voters: tuple[Voter, ...]
     record: str
     hosts: str
@@ -48,6 +50,8 @@ class Header:
             generation=value.generation,
             version=value.version,
             parent=value.parent,
+            decided_by=value.decided_by,
+            seated=value.seated,
             voters=value.voters,
             record=canonical.digest(record),
             hosts=section_digest("host", value.hosts),
@@ -68,19 +72,23 @@ class Header:
             "generation": self.generation,
             "version": self.version,
             "parent": self.parent,
+            "decided_by": self.decided_by,
+            "seated": self.seated,
             "voters": [voter_json(voter) for voter in self.voters],
             **{name: getattr(self, name) for name in _SECTIONS},
         }
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> Header:
-        names = {"network", "generation", "version", "parent", "voters", *_SECTIONS}
+        names = {"network", "generation", "version", "parent", "decided_by", "seated", "voters", *_SECTIONS}
         raw = fields.obj(value, where, required=names)
         return cls(
             network=fields.hex64(raw["network"], f"{where}.network"),
             generation=fields.integer(raw["generation"], f"{where}.generation"),
             version=fields.integer(raw["version"], f"{where}.version"),
             parent=fields.hex64(raw["parent"], f"{where}.parent"),
+            decided_by=fields.integer(raw["decided_by"], f"{where}.decided_by", least=-1),
+            seated=fields.integer(raw["seated"], f"{where}.seated", least=-1),
             voters=tuple(fields.items(raw["voters"], f"{where}.voters", voter_from_json, most=MAX_VOTERS)),
             **{name: fields.hex64(raw[name], f"{where}.{name}") for name in _SECTIONS},
         )

@@ -19,6 +19,7 @@ from .._common.canonical import Json
 from .._common.ids import NodeId
 from . import codec, entry_codec
 from .errors import BadProof
+from .header import Header
 from .signing import Signer, signed_text, verify
 from .value import MAX_VOTERS, Value
 
@@ -222,20 +223,87 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A version whose voters are not its parent's: its header proves who decides from the next version on."""
+
+    header: Header
+    certificate: Certificate
+
+    @property
+    def version(self) -> int:
+        return self.header.version
+
+    def to_json(self) -> dict[str, Json]:
+        return {"header": self.header.to_json(), "certificate": self.certificate.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> Link:
+        raw = fields.obj(value, where, required={"header", "certificate"})
+        return cls(
+            Header.from_json(raw["header"], f"{where}.header"),
+            Certificate.from_json(raw["certificate"], f"{where}.certificate"),
+        )
+
+
+def follow(
+    voters: Sequence[Voter], links: Iterable[Link], network: str, generation: int, *, seated: int = -1
+) -> tuple[tuple[Voter, ...], int]:
+    """Who decides after the links, and which version named them, beginning with ``voters``, whom ``seated`` named.
+
+    Raises BadProof unless each is proven. None can be left out: each says which one was before it, and so does every
+    value. Otherwise a minority's acceptances could pass for a certificate with voters of before.
+    """
+    deciders, last = tuple(voters), seated
+    for link in links:
+        header, instance = link.header, link.certificate.instance
+        if (header.network, header.generation) != (network, generation) or header.version <= last:
+            raise BadProof("are of another network or generation, or out of order", where="links")
+        if (header.decided_by, header.seated) != (last, header.version):
+            raise BadProof(f"{header.version} doesn't follow {last}, or changes no voters", where="links")
+        if instance != Instance(network, generation, header.version, header.parent):
+            raise BadProof(f"{header.version} has a certificate of another version or parent", where="links")
+        if link.certificate.hash != header.hash:
+            raise BadProof(f"{header.version} has a certificate of another value", where="links")
+        link.certificate.verify(deciders)
+        deciders, last = header.voters, header.version
+    return deciders, last
+
+
+@dataclass(frozen=True)
 class Certified:
-    """A fact: a value with the certificate that proves it."""
+    """A fact: a value with the certificate that proves it.
+
+    ``links``: all changes of voters before this version since the founders (or since what the receiver holds).
+    """
 
     certificate: Certificate
     value: Value
+    links: tuple[Link, ...] = ()
 
-    def verify(self, voters: Sequence[Voter], network: str) -> None:
-        """Raise BadProof unless the certificate is ``voters``' for exactly this value of ``network``."""
+    def verify(self, voters: Sequence[Voter], network: str, *, seated: int = -1) -> None:
+        """Raise BadProof unless certificate and links, from ``voters``, prove this value of ``network``."""
         instance = self.certificate.instance
+        if any(link.version >= instance.version for link in self.links):
+            raise BadProof("are of later versions than the value", where="links")
+        deciders, named = follow(voters, self.links, network, instance.generation, seated=seated)
+        self.certificate.verify(deciders)
+        if self.value.decided_by != named:
+            raise BadProof(f"are missing: version {self.value.decided_by} named who decided the value", where="links")
         if instance.network != network or instance != Instance.of(self.value):
             raise BadProof("is of another network, generation, version or parent", where="certificate")
         if codec.value_hash(self.value) != self.certificate.hash:
             raise BadProof("is of a value with another hash", where="certificate")
-        self.certificate.verify(voters)
+
+    def trail(self) -> tuple[Link, ...]:
+        """The links with this version's own, if it changed the voters."""
+        if self.value.seated != self.value.version:
+            return self.links
+        return (*self.links, Link(codec.header_of(self.value), self.certificate))
+
+    def links_since(self, have: tuple[int, int] | None) -> tuple[Link, ...]:
+        """Those that somebody who holds ``have`` (generation, version) doesn't have."""
+        version = have[1] if have is not None and have[0] == self.certificate.instance.generation else -1
+        return tuple(link for link in self.links if link.version > version)
 
 
 def majority(voters: Sequence[Voter]) -> int:

@@ -13,7 +13,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,8 @@ from . import answers, codec
 from .cache import LedgerCache
 from .change import Change, apply_change, change_from_json, genesis
 from .errors import BadProof, NoMajority, OutcomeUnknown, Rejected
-from .fanout import Fanout, Question, Transport
+from .evidence import Statement
+from .fanout import CatchUp, Fanout, Question, Transport
 from .messages import (
     Acceptance,
     Ballot,
@@ -36,7 +37,7 @@ from .messages import (
     check_voter,
     majority,
 )
-from .requests import Accept, Fetch, Learn, Prepare, Update
+from .requests import Accept, Fetch, Learn, Prepare, ReadyRequest, Update
 from .value import Value
 
 Build = Callable[[Value], "Change | None"]
@@ -76,6 +77,7 @@ class Proposer:
 
     record, height: the network's record on chain and the height it was read at.
     cache: where the newest certified value is kept, if anywhere.
+    others: hosts that may know the newest value when none of the voters known here answers, such as lease holders.
     deadline: seconds for one proposal; pauses: a factor on waiting between attempts (tests).
     """
 
@@ -91,6 +93,7 @@ class Proposer:
         hold: int = HOLD,
         pauses: float = 1.0,
         run: str | None = None,
+        others: Sequence[NodeId] = (),
     ) -> None:
         if not record.founders:
             raise Unavailable(
@@ -106,7 +109,9 @@ class Proposer:
         self._hold = hold
         self._pauses = pauses
         self._run = run or secrets.token_hex(16)
-        self._voters: tuple[Voter, ...] = record.founders
+        self._others = tuple(others)
+        self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
+        self._voters: tuple[Voter, ...] = record.founders if self._known is None else self._known.value.voters
         self._fanout = Fanout(transport, [voter.node for voter in self._voters])
         self._round_trips = 0
         self._pause = 0.0
@@ -114,7 +119,6 @@ class Proposer:
         self._quickest = self._voters[0].node  # answered first lately
         self._counter = 0
         self._shown: Promise | None = None
-        self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
         self._saved = self._known
 
     def __enter__(self) -> Proposer:
@@ -137,24 +141,63 @@ class Proposer:
 
         NoMajority if nobody could be asked at all; what a minority says is as true, though maybe not the newest.
         """
-        base = self._known  # what the answers' changes begin with, though a newer one may come meanwhile
-        have = None if base is None else base.certificate.position
-        attempt, answered = _Attempt(), 0
-        self._round_trips += 1
-        for node, answer in self._fanout.ask(Fetch(self._record.id, have).to_json(), question=Question(seconds)):
-            if isinstance(answer, answers.Fetched):
-                if answer.update is not None and not self._take(answer.update, base):
-                    attempt.excuses[node] = "sent a value that proves nothing"
-                    continue
-                answered += 1
-                if answered >= majority(self._voters):
-                    break
-            else:
-                self._note(attempt, node, answer, base)
+        until, answered, attempt = time.monotonic() + seconds, False, _Attempt()
+        while True:
+            voters = self._voters
+            left = max(_FIRST_PAUSE, until - time.monotonic())
+            found = self._fetch(attempt, left / 2 if self._others else left)
+            if not found and self._others and self._voters == voters:
+                found = self._fetch(attempt, max(_FIRST_PAUSE, until - time.monotonic()), self._others)
+            answered = found or answered
+            # Whoever votes now knows best what is newest.
+            if self._voters == voters or time.monotonic() >= until:
+                break
         self._save()
         if not answered:
             raise self._no_majority(attempt, 0)
         return self._known
+
+    def ready(self, voters: Sequence[Voter], seconds: float = 10.0) -> dict[NodeId, Statement]:
+        """Those of ``voters`` that say they hold the newest known value, brought up to it where they don't.
+
+        Waits for all of them, or as long as ``seconds``.
+        """
+        known = present(self._known, f"a value of {self._record.name}")
+        self._round_trips += 1
+        by_node = {voter.node: voter for voter in voters}
+        found: dict[NodeId, Statement] = {}
+        request = ReadyRequest(known.certificate).to_json()
+        position = (*known.certificate.position, known.certificate.hash)
+        asked = self._fanout.ask(request, catch_up=_teaching(known), question=Question(seconds), nodes=list(by_node))
+        for node, answer in asked:
+            if isinstance(answer, answers.Newer):
+                self._take(answer.update, known)
+            elif isinstance(answer, answers.Ready):
+                statement = answer.statement
+                if statement.is_of(self._record.id, *position) and statement.by(by_node[node]):
+                    found[node] = statement
+        return found
+
+    def _fetch(self, attempt: _Attempt, seconds: float, others: Sequence[NodeId] | None = None) -> bool:
+        """Ask the voters (or ``others``) once, until a majority has answered; tells whether anybody has."""
+        base, voters = self._known, self._voters
+        have = None if base is None else base.certificate.position
+        answered = 0
+        self._round_trips += 1
+        for node, answer in self._fanout.ask(
+            Fetch(self._record.id, have).to_json(), question=Question(seconds), nodes=others
+        ):
+            if isinstance(answer, answers.Fetched):
+                # The answers' changes begin with ``base``, though a newer one may have come meanwhile.
+                if answer.update is not None and not self._take(answer.update, base):
+                    attempt.excuses[node] = "sent a value that proves nothing"
+                    continue
+                answered += 1
+                if answered >= majority(voters):
+                    break
+            else:
+                self._note(attempt, node, answer, base)
+        return answered > 0
 
     def confirm(self) -> Certified:
         """The newest value, for sure: nothing that was acknowledged before this was called is missing in it.
@@ -270,7 +313,7 @@ class Proposer:
                     value = child
                     if hash_ != wanted:
                         value = apply_change(parent.value if parent else None, instance.parent, change)
-                    self._certified(Certified(Certificate.of(list(attempt.acceptances.values())), value))
+                    self._certified(parent, Certificate.of(list(attempt.acceptances.values())), value)
                     return hash_ == wanted
                 if attempt.newer:
                     return self._is_known(wanted)
@@ -381,7 +424,7 @@ class Proposer:
     def _ask(
         self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: _Attempt
     ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
-        catch_up = None if parent is None else lambda: Learn(parent.certificate, parent.value).to_json()
+        catch_up = None if parent is None else _teaching(parent)
         question, first, refused = Question(max(0.05, deadline - time.monotonic())), True, False
         attempt.sent = question.sent
         asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
@@ -436,6 +479,14 @@ class Proposer:
     def _keep(self, certified: Certified) -> None:
         if self._known is None or certified.certificate.position > self._known.certificate.position:
             self._known = certified
+            self._turn_to(certified.value.voters)
+
+    def _turn_to(self, voters: tuple[Voter, ...]) -> None:
+        """These decide the next version."""
+        if voters != self._voters:
+            self._voters = voters
+            self._fanout.turn_to(voter.node for voter in voters)
+            self._quickest = voters[0].node
 
     def _save(self) -> None:
         """Keep the newest in the cache; not all that came on the way, for a large one takes a while to write."""
@@ -445,12 +496,15 @@ class Proposer:
                 self._cache.save(self._known)
                 self._saved = self._known
 
-    def _certified(self, certified: Certified) -> None:
+    def _certified(self, parent: Certified | None, certificate: Certificate, value: Value) -> None:
+        links = () if parent is None else parent.trail()
+        certified = Certified(certificate, value, links)
+        deciders = {voter.node for voter in self._voters}
         self._keep(certified)
-        # Most hold the value already and need its certificate only; who doesn't gets it whole.
-        learn = Learn(certified.certificate).to_json()
-        whole = Learn(certified.certificate, certified.value)
-        self._fanout.tell(learn, catch_up=whole.to_json)
+        # Most hold the value already and need its certificate only; who doesn't gets it whole. Whoever voted until
+        # now is told as well: it might have to go.
+        nodes = sorted(deciders | {voter.node for voter in value.voters})
+        self._fanout.tell(Learn(certificate).to_json(), catch_up=_teaching(certified), nodes=nodes)
 
     def _refuse_hopeless(self, attempt: _Attempt) -> None:
         """Raise Rejected once so many voters refuse by rules that no majority is left."""
@@ -486,9 +540,18 @@ def verified_update(update: Update, known: Certified | None, record: NetworkReco
             value = apply_change(value, parent, change_from_json(change, "changes", record.owner))
     if value is None or value.generation != record.generation:
         raise BadProof("is not of this generation", where="update")
-    certified = Certified(update.certificate, value)
+    links = update.links
+    if known is not None and known.value.generation == value.generation and known.value.version < value.version:
+        since = known.value.version
+        links = (*known.trail(), *(link for link in links if link.version > since))
+    certified = Certified(update.certificate, value, links)
     certified.verify(record.founders, record.id)
     return certified
+
+
+def _teaching(certified: Certified) -> CatchUp:
+    """What brings a voter up to this version, given what it has."""
+    return lambda have: Learn.of(certified, have).to_json()
 
 
 def fetch_newest(

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What proposers ask voters, as values: prepare, accept, learn, fetch.
+"""What proposers ask voters, as values: prepare, accept, learn, fetch, ready.
 
 On the wire each is one JSON object with ``op``, ``network`` and ``as`` beside the fields here.
 """
@@ -17,8 +17,9 @@ from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from .change import Change, change_from_json, change_json
 from .codec import value_from_json, value_json
+from .constants import MAX_LINKS
 from .entry_codec import parse_node
-from .messages import Ballot, Certificate, Instance, Promise
+from .messages import Ballot, Certificate, Certified, Instance, Link, Promise
 from .value import MAX_VOTERS, Value
 
 MAX_HOLD = 10_000  # milliseconds
@@ -30,15 +31,16 @@ class Update:
     """The newest certified value for one who knows an older: whole, or as the changes since a version.
 
     The changes lead from the value the receiver said it has to the certified one; each value names its
-    parent's hash, so the last one's certificate proves them all.
+    parent's hash, so the last one's certificate proves them all. ``links``: the changes of voters between.
     """
 
     certificate: Certificate
     value: Value | None = None
     changes: tuple[dict[str, Any], ...] = ()
+    links: tuple[Link, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        document: dict[str, Json] = {"certificate": self.certificate.to_json()}
+        document: dict[str, Json] = {"certificate": self.certificate.to_json(), "links": _links_json(self.links)}
         if self.value is not None:
             document["value"] = value_json(self.value)
         else:
@@ -47,12 +49,13 @@ class Update:
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> Update:
-        raw = fields.obj(value, where, required={"certificate"}, optional={"value", "changes"})
+        raw = fields.obj(value, where, required={"certificate", "links"}, optional={"value", "changes"})
         changes = fields.items(raw.get("changes", []), f"{where}.changes", _object, most=MAX_CHANGES)
         return cls(
             certificate=Certificate.from_json(raw["certificate"], f"{where}.certificate"),
             value=value_from_json(raw["value"], f"{where}.value") if "value" in raw else None,
             changes=tuple(changes),
+            links=parse_links(raw["links"], f"{where}.links"),
         )
 
 
@@ -104,6 +107,12 @@ class Learn:
 
     certificate: Certificate
     value: Value | None = None
+    links: tuple[Link, ...] = ()  # changes of voters between what the voter has and this version
+
+    @classmethod
+    def of(cls, certified: Certified, have: tuple[int, int] | None) -> Learn:
+        """All that somebody who holds ``have`` needs."""
+        return cls(certified.certificate, certified.value, certified.links_since(have))
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -111,6 +120,7 @@ class Learn:
             "network": self.certificate.instance.network,
             "certificate": self.certificate.to_json(),
             "value": None if self.value is None else value_json(self.value),
+            "links": _links_json(self.links),
         }
 
 
@@ -125,14 +135,26 @@ class Fetch:
         return {"op": "fetch", "network": self.network, "have": None if self.have is None else list(self.have)}
 
 
-Request = Union[Prepare, Accept, Learn, Fetch]
+@dataclass(frozen=True)
+class ReadyRequest:
+    """Asks a host to say that it holds the certified value and is willing to vote from there on."""
+
+    certificate: Certificate
+
+    def to_json(self) -> dict[str, Json]:
+        network = self.certificate.instance.network
+        return {"op": "ready", "network": network, "certificate": self.certificate.to_json()}
+
+
+Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest]
 
 _COMMON = {"op", "network", "as"}
 _FIELDS = {
     "prepare": {"generation", "version", "parent", "ballot", "hold", "certificate", "shown"},
     "accept": {"generation", "version", "parent", "ballot", "promises", "change", "certificate"},
-    "learn": {"certificate", "value"},
+    "learn": {"certificate", "value", "links"},
     "fetch": {"have"},
+    "ready": {"certificate"},
 }
 
 
@@ -142,7 +164,7 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
         raise InvalidInput(f"must be an object, not {fields.kind(document)}", where="request")
     op = document.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
-        raise InvalidInput("must be prepare, accept, learn or fetch", where="op")
+        raise InvalidInput("must be prepare, accept, learn, fetch or ready", where="op")
     raw = fields.obj(document, "", required=_COMMON | _FIELDS[op])
     network = fields.hex64(raw["network"], "network")
     caller = parse_node(raw["as"], "as")
@@ -151,10 +173,13 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
     certificate = None if raw["certificate"] is None else Certificate.from_json(raw["certificate"], "certificate")
     if certificate is not None and certificate.instance.network != network:
         raise InvalidInput("is of another network", where="certificate.network")
-    if op == "learn":
+    if op in ("learn", "ready"):
         if certificate is None:
             raise InvalidInput("is missing", where="certificate")
-        return Learn(certificate, None if raw["value"] is None else value_from_json(raw["value"], "value")), caller
+        if op == "ready":
+            return ReadyRequest(certificate), caller
+        value = None if raw["value"] is None else value_from_json(raw["value"], "value")
+        return Learn(certificate, value, parse_links(raw["links"], "links")), caller
     instance = Instance.from_fields(raw, "request")
     ballot = Ballot.from_json(raw["ballot"], "ballot")
     if op == "prepare":
@@ -174,6 +199,15 @@ def parse_have(value: Any, where: str) -> tuple[int, int] | None:
     if len(pair) != 2:
         raise InvalidInput("must be [generation, version]", where=where)
     return pair[0], pair[1]
+
+
+def parse_links(value: Any, where: str) -> tuple[Link, ...]:
+    """Changes of voters, oldest first."""
+    return tuple(fields.items(value, where, Link.from_json, most=MAX_LINKS))
+
+
+def _links_json(links: tuple[Link, ...]) -> list[Json]:
+    return [link.to_json() for link in links]
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .._chain.model import View
 from .._chain.records import record_digest
 from .._chain.view import record_seen
 from . import change as changes
-from . import rules_batches, rules_hosts, rules_locks, rules_slots
+from . import rules_batches, rules_hosts, rules_locks, rules_slots, rules_voters
 from .change import Change
 from .codec import genesis_parent
 from .rule_context import Context, refuse
@@ -42,17 +42,13 @@ def check(
     context = Context(parent, parent_hash, child, change, view, vouched)
     _check_structure(context)
     _check_record(context)
-    refuse(
-        child.voters != parent.voters,
-        "voters-unchanged",
-        "the voters can't be changed in this version of the protocol",
-        "voters",
-    )
+    rules_voters.check_static(context)
     authors = rules_batches.check(context)
     rules_hosts.check_static(context, authors)
     rules_slots.check_static(context, authors)
     rules_locks.check(context, authors)
     _check_record_on_chain(context)
+    rules_voters.check_on_chain(context)
     rules_batches.check_keys_on_chain(context)
     rules_hosts.check_on_chain(context, authors)
     rules_slots.check_on_chain(context)
@@ -70,6 +66,7 @@ def _check_genesis(child: Value, view: View, vouched: bool) -> None:
     refuse(
         record.base is not None, "base", "recovery from a base is not part of this version of the protocol", "record"
     )
+    refuse((child.decided_by, child.seated) != (-1, -1), "seated", "the founders decide it and stay", "voters")
     anything = child.hosts or child.slots or child.locks or child.batches or child.serials
     refuse(bool(anything), "genesis-empty", "version 0 holds the record and its founders only", "value")
     # The difference from itself is empty, so only the record is left to be looked up.
@@ -89,6 +86,13 @@ def _check_structure(context: Context) -> None:
         "version",
     )
     refuse(child.parent != context.parent_hash, "parent", "the parent's hash is another", "parent")
+    seated = parent.seated if child.voters == parent.voters else child.version
+    refuse(
+        (child.decided_by, child.seated) != (parent.seated, seated),
+        "seated",
+        "doesn't name the versions whose voters decide this one and the next",
+        "voters",
+    )
     sizes = (len(child.slots), MAX_SLOTS, "slots"), (len(child.hosts), MAX_HOSTS, "hosts")
     for count, most, where in (*sizes, (len(child.locks), MAX_LOCKS, "locks")):
         refuse(count > most, "size", f"{count} entries, at most {most} are allowed", where)

@@ -19,9 +19,9 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._chain.model import Voter
@@ -30,7 +30,7 @@ from .._common.checked import present
 from .._common.errors import Unavailable
 from . import codec, entry_codec
 from .change import Change, apply_change, change_from_json, change_json
-from .messages import Ballot, Certificate, Certified, Promise
+from .messages import Ballot, Certificate, Certified, Link, Promise
 from .requests import MAX_CHANGES, Update
 from .value import Value
 
@@ -39,11 +39,15 @@ _MOST_EVIDENCE = 16  # contradictions of one network
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS networks (
-    network TEXT PRIMARY KEY, owner TEXT NOT NULL, generation INTEGER NOT NULL, voters BLOB NOT NULL,
+    network TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, generation INTEGER NOT NULL,
+    founders BLOB NOT NULL, voters BLOB NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
     version INTEGER NOT NULL, hash TEXT NOT NULL, certificate BLOB,
     snapshot_version INTEGER NOT NULL, snapshot BLOB);
 CREATE TABLE IF NOT EXISTS changes (
     network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, change BLOB NOT NULL,
+    PRIMARY KEY (network, generation, version));
+CREATE TABLE IF NOT EXISTS links (
+    network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, link BLOB NOT NULL,
     PRIMARY KEY (network, generation, version));
 CREATE TABLE IF NOT EXISTS pending (
     network TEXT PRIMARY KEY, generation INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -59,15 +63,21 @@ CREATE TABLE IF NOT EXISTS evidence (
 
 @dataclass(frozen=True)
 class NetworkState:
-    """What is certified here. ``version`` is -1, ``hash`` the genesis parent, before version 0."""
+    """What is certified here. ``version`` is -1, ``hash`` the genesis parent, before version 0.
+
+    ``voters`` decide the next version. ``gone``: this host has left; only the way to the voters after it is kept.
+    """
 
     network: str
     owner: str
+    name: str
     generation: int
+    founders: tuple[Voter, ...]
     voters: tuple[Voter, ...]
     version: int
     hash: str
     certificate: Certificate | None
+    gone: bool = False
 
     @property
     def have(self) -> tuple[int, int] | None:
@@ -136,16 +146,26 @@ class Store:
         row = self._row("SELECT * FROM networks WHERE network = ?", network)
         if row is None:
             return None
-        voters = tuple(entry_codec.voter_from_json(item, "voters") for item in _load(row["voters"]))
         certificate = None if row["certificate"] is None else Certificate.from_json(_load(row["certificate"]), "db")
-        return NetworkState(network, row["owner"], row["generation"], voters, row["version"], row["hash"], certificate)
+        return NetworkState(
+            network=network,
+            owner=row["owner"],
+            name=row["name"],
+            generation=row["generation"],
+            founders=_voters(row["founders"]),
+            voters=_voters(row["voters"]),
+            version=row["version"],
+            hash=row["hash"],
+            certificate=certificate,
+            gone=bool(row["gone"]),
+        )
 
     def begin(self, database: sqlite3.Connection, state: NetworkState) -> None:
         """Remember a network's generation and founders, before anything is promised for it."""
-        voters = canonical.dumps([entry_codec.voter_json(voter) for voter in state.voters])
+        founders = _voters_bytes(state.founders)
         database.execute(
-            "INSERT INTO networks VALUES (?, ?, ?, ?, -1, ?, NULL, -1, NULL)",
-            (state.network, state.owner, state.generation, voters, state.hash),
+            "INSERT INTO networks VALUES (?, ?, ?, ?, ?, ?, 0, -1, ?, NULL, -1, NULL)",
+            (state.network, state.owner, state.name, state.generation, founders, founders, state.hash),
         )
 
     def value(self, state: NetworkState) -> Value | None:
@@ -177,8 +197,34 @@ class Store:
         if have is not None and have[0] == state.generation and 0 < state.version - have[1] <= MAX_CHANGES:
             changes = self._changes(state, have[1] + 1)
             if len(changes) == state.version - have[1]:
-                return Update(certificate, changes=tuple(changes))
-        return Update(certificate, value=self.value(state))
+                return Update(certificate, changes=tuple(changes), links=self.links(state, have, state.version))
+        return Update(certificate, value=self.value(state), links=self.links(state, have, state.version))
+
+    def links(self, state: NetworkState, have: tuple[int, int] | None, before: int) -> tuple[Link, ...]:
+        """The changes of voters below the version ``before`` that somebody who has ``have`` doesn't know."""
+        since = have[1] if have is not None and have[0] == state.generation else -1
+        rows = self._connection().execute(
+            "SELECT link FROM links WHERE network = ? AND generation = ? AND version > ? AND version < ?"
+            " ORDER BY version",
+            (state.network, state.generation, since, before),
+        )
+        return tuple(Link.from_json(_load(row["link"]), "db") for row in rows)
+
+    def count_links(self, state: NetworkState) -> int:
+        """How often the voters have changed in this generation."""
+        query = "SELECT count(*) AS count FROM links WHERE network = ? AND generation = ?"
+        return int(self._row(query, state.network, state.generation)["count"])
+
+    def seated(self, state: NetworkState) -> int:
+        """The version that named the voters of the next one; -1: they are the founders."""
+        query = "SELECT max(version) AS version FROM links WHERE network = ? AND generation = ? AND version <= ?"
+        found = self._row(query, state.network, state.generation, state.version)["version"]
+        return -1 if found is None else int(found)
+
+    def deciders(self, state: NetworkState, version: int) -> tuple[Voter, ...]:
+        """Who decided ``version``, which is at most the next one."""
+        links = self.links(state, None, version)
+        return links[-1].header.voters if links else state.founders
 
     def pending(self, state: NetworkState) -> Pending:
         """What was promised and accepted for the next version."""
@@ -250,8 +296,11 @@ class Store:
         return self._advance(database, state, Certified(certificate, child), snapshot=False)
 
     def certify(self, database: sqlite3.Connection, state: NetworkState, certified: Certified) -> NetworkState:
-        """Take over a certified value that came whole and was verified."""
+        """Take over a certified value that came whole and was verified, with the links since what is here."""
         database.execute("DELETE FROM changes WHERE network = ?", (state.network,))
+        for link in certified.links:
+            if link.version > state.version:
+                self._add_link(database, link)
         return self._advance(database, state, certified, snapshot=True)
 
     def holds(self, network: str, since: int) -> list[tuple[str, int, int]]:
@@ -296,11 +345,12 @@ class Store:
         row = self._row("SELECT snapshot_version FROM networks WHERE network = ?", state.network)
         # Changes are small and values may be megabytes, so the whole value is written only now and then.
         snapshot = snapshot or row is None or value.version - row["snapshot_version"] >= MAX_CHANGES // 2
+        if value.seated == value.version:
+            self._add_link(database, Link(codec.header_of(value), certificate))
         encoded = canonical.dumps(certificate.to_json())
-        voters = canonical.dumps([entry_codec.voter_json(voter) for voter in value.voters])
         database.execute(
-            "UPDATE networks SET version = ?, hash = ?, certificate = ?, voters = ? WHERE network = ?",
-            (value.version, certificate.hash, encoded, voters, state.network),
+            "UPDATE networks SET version = ?, hash = ?, certificate = ?, voters = ?, gone = 0 WHERE network = ?",
+            (value.version, certificate.hash, encoded, _voters_bytes(value.voters), state.network),
         )
         if snapshot:
             database.execute(
@@ -313,8 +363,21 @@ class Store:
         database.execute("DELETE FROM pending WHERE network = ?", (state.network,))
         self.end_holds(database, state.network, self.milliseconds())
         self._remember(certificate.hash, value)
-        return NetworkState(
-            state.network, state.owner, state.generation, value.voters, value.version, certificate.hash, certificate
+        return replace(
+            state,
+            voters=value.voters,
+            version=value.version,
+            hash=certificate.hash,
+            certificate=certificate,
+            gone=False,
+        )
+
+    @staticmethod
+    def _add_link(database: sqlite3.Connection, link: Link) -> None:
+        header = link.header
+        database.execute(
+            "INSERT OR IGNORE INTO links VALUES (?, ?, ?, ?)",
+            (header.network, header.generation, header.version, canonical.dumps(link.to_json())),
         )
 
     def _ensure_pending(self, database: sqlite3.Connection, state: NetworkState) -> None:
@@ -377,6 +440,14 @@ def incarnation(path: str | os.PathLike[str]) -> str:
 def _boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
+
+
+def _voters(data: bytes) -> tuple[Voter, ...]:
+    return tuple(entry_codec.voter_from_json(item, "voters") for item in _load(data))
+
+
+def _voters_bytes(voters: Iterable[Voter]) -> bytes:
+    return canonical.dumps([entry_codec.voter_json(voter) for voter in voters])
 
 
 def _ballot(data: bytes | None) -> Ballot | None:

@@ -112,6 +112,8 @@ class Value:
     locks: Mapping[str, Lock] = field(default_factory=dict)
     batches: Mapping[str, Batch] = field(default_factory=dict)  # by "provider/node/serial"
     serials: Mapping[NodeId, int] = field(default_factory=dict)  # highest serial of each author
+    decided_by: int = -1  # the version that named the voters who decide this one; -1: the founders did from the start
+    seated: int = -1  # the version that named ``voters``; -1: they are the founders
 
     def bound(self) -> dict[EndpointId, Slot]:
         """Slots that hold an address for a lease now."""

@@ -31,6 +31,9 @@ class Chain:
     problems: Sequence[str]
 
 
+_IN_FULL = ("network", "generation", "version", "parent", "decided_by", "seated", "voters")  # in a header
+
+
 def digest(document: Any) -> str:
     """SHA-256 of the canonical JSON: sorted keys, no white space, UTF-8."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -39,7 +42,7 @@ def digest(document: Any) -> str:
 
 def value_hash(value: Document) -> str:
     """The digest of a value's header (docs/ledger.md): its sections by digests over their entries' digests."""
-    header = {name: value[name] for name in ("network", "generation", "version", "parent", "voters")}
+    header = {name: value[name] for name in _IN_FULL}
     for kind, name in (("host", "hosts"), ("slot", "slots"), ("lock", "locks")):
         leaves = []
         for key, entry in value[name].items():
@@ -71,11 +74,15 @@ def child(parent: Document | None, parent_hash: str, change: Document, network: 
             "parent": parent_hash,
             "record": record,
             "voters": [_voter(founder) for founder in record["document"]["founders"]],
+            "decided_by": -1,
+            "seated": -1,
             **{name: {} for name in ("hosts", "slots", "locks", "batches", "serials")},
         }
     value = {**parent, "version": parent["version"] + 1, "parent": parent_hash}
     for name in ("record", "voters"):
         value[name] = change.get(name, parent[name])
+    value["decided_by"] = parent["seated"]
+    value["seated"] = parent["seated"] if value["voters"] == parent["voters"] else value["version"]
     for name in ("hosts", "slots", "locks"):
         merged = {**parent[name], **change.get(name, {})}
         value[name] = {key: entry for key, entry in merged.items() if entry is not None}

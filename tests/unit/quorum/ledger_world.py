@@ -35,6 +35,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import C
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Outcome, Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership
 
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
@@ -118,6 +119,7 @@ class Chain:
     replicas: dict[int, int] = field(default_factory=dict)
     leases: dict[LeaseId, Lease] = field(default_factory=dict)
     incarnations: dict[int, str] = field(default_factory=dict)
+    founded: dict[int, str] = field(default_factory=dict)  # incarnations of the founders, once they are fixed
     providers: tuple[str, ...] | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -138,8 +140,9 @@ class Chain:
         self.leases[lease] = replace(self.leases[lease], state=LeaseState.CLOSED, closed_at=self.height)
 
     def record(self) -> NetworkRecord:
+        founded = self.founded or self.incarnations
         founders = tuple(
-            Voter(node(number), self.incarnations.get(number, incarnation(number)), signer(number).public_key)
+            Voter(node(number), founded.get(number, incarnation(number)), signer(number).public_key)
             for number in range(1, self.voters + 1)
         )
         record = NetworkRecord(
@@ -159,7 +162,10 @@ class Chain:
             deployments={dseq: Deployment(OWNER, dseq, True, {1: count}) for dseq, count in self.replicas.items()},
             leases=tuple(self.leases.values()),
         )
-        hosts = {node(number): host_record(number) for number in range(1, self.hosts + 1)}
+        hosts = {
+            node(number): replace(host_record(number), incarnation=self.incarnations.get(number, incarnation(number)))
+            for number in range(1, self.hosts + 1)
+        }
         return View("lab", self.height, 1_700_000_000 + self.height, {record.id: network}, hosts)
 
     def endpoints(self, number: int) -> dict[EndpointId, LeaseId]:
@@ -185,6 +191,13 @@ class Voters:
         for number in range(1, chain.voters + 1):
             self.start(number)
             chain.incarnations[number] = self.acceptors[number].store.incarnation
+        chain.founded = dict(chain.incarnations)
+
+    def add(self, number: int) -> None:
+        """One more host with a voter's software, that doesn't vote yet."""
+        self.start(number)
+        self.chain.incarnations[number] = self.acceptors[number].store.incarnation
+        self.chain.hosts = max(self.chain.hosts, number)
 
     def start(self, number: int) -> None:
         """(Re)start a voter on its database."""
@@ -219,7 +232,7 @@ class Direct:
             raise Unavailable("is down", where=str(node))
         # As on the wire: what isn't JSON doesn't get through.
         line = canonical.dumps({**request, "as": str(self.caller)})
-        document = canonical.loads(line, where="request", limit=8 << 20)
+        document = canonical.loads(line, where="request", limit=12 << 20)
         answer = self.voters.acceptors[number].handle(document, [self.caller])
         return canonical.loads(canonical.dumps(answer), where="answer", limit=32 << 20)
 
@@ -266,6 +279,18 @@ def allocate(voters: Voters, number: int, transport: Any = None, **options: Any)
         transport, node(number), chain.record(), chain.height, cache=cache, pauses=options.pop("pauses", 0.1), **options
     ) as proposer:
         return proposer.propose(builder(chain, number))
+
+
+def reshape(voters: Voters, number: int, transport: Any = None, **options: Any) -> Membership:
+    """Host ``number`` brings the voters to what they should be."""
+    chain = voters.chain
+    transport = transport or Direct(voters, node(number))
+    options = {"pauses": 0.1, **options}
+    with Proposer(transport, node(number), chain.record(), chain.height, **options) as proposer:
+        proposer.fetch(1)
+        membership = Membership(proposer, chain.view(), seconds=2)
+        membership.run()
+        return membership
 
 
 def cache(directory: Path) -> LedgerCache:

@@ -346,6 +346,8 @@ def test_another_database_does_not_vote(desk: Desk, tmp_path: Path) -> None:
         file.unlink()
     desk.voters.start(1)
     prepare, _change = desk.lock()
+    assert desk.ask(1, prepare) == answers.Lacking(None)
+    assert isinstance(desk.ask(1, Learn.of(desk.parent, None)), answers.Learned)
     answer = desk.ask(1, prepare)
     assert isinstance(answer, answers.RejectedBy)
     assert answer.rule == "incarnation"

@@ -63,6 +63,8 @@ def test_every_part_of_a_value_is_in_its_hash(value: Value) -> None:
         {"network": "0" * 64},
         {"generation": 3},
         {"version": 99},
+        {"decided_by": 7},
+        {"seated": 7},
         {"parent": "0" * 64},
         {"record": replace(value.record, cidr=ipaddress.IPv4Network("100.64.0.0/16"))},
         {"record_height": value.record_height + 1},

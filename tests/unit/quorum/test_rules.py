@@ -403,7 +403,6 @@ def test_record_lies(scene: Scene) -> None:
     refused("record-rising", scene, Change(record=(replace(record, evicted=(OWNER,)), scene.value.record_height)))
     with pytest.raises(Unseen):
         scene.child(Change(record=(record, height + 1)))
-    refused("voters-unchanged", scene, Change(voters=record.founders[:2]))
 
 
 # --- signatures and structure
