@@ -113,6 +113,15 @@ def hex64(value: Any, where: str) -> str:
     return _match(_HEX64, value, where, "64 hexadecimal digits")
 
 
+def hex64s(value: Any, where: str, *, most: int) -> tuple[str, ...]:
+    """A list of SHA-256; like ``items``, for thousands of them."""
+    if isinstance(value, list) and len(value) <= most:
+        match = _HEX64.fullmatch
+        if all(isinstance(item, str) and match(item) for item in value):
+            return tuple(value)
+    return tuple(items(value, where, hex64, most=most))
+
+
 def hex32(value: Any, where: str) -> str:
     """128 random bits in hexadecimal (incarnations, run ids, request ids)."""
     return _match(_HEX32, value, where, "32 hexadecimal digits")

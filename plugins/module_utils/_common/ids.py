@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import Any, NamedTuple
 
 from . import fields
@@ -65,6 +66,12 @@ class LeaseId(NamedTuple):
         return cls(fields.account(parts[0], where), dseq, gseq, oseq, fields.account(parts[4], where))
 
 
+_ENDPOINT = re.compile(
+    r"([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)/(0|[1-9][0-9]{0,8})/(0|[1-9][0-9]{0,8})",
+    re.ASCII,
+)
+
+
 class EndpointId(NamedTuple):
     """One workload replica, written ``member/gseq/index`` (index from 0)."""
 
@@ -77,6 +84,9 @@ class EndpointId(NamedTuple):
 
     @classmethod
     def parse(cls, value: Any, where: str) -> EndpointId:
+        if isinstance(value, str) and (found := _ENDPOINT.fullmatch(value)) is not None:
+            return cls(found[1], int(found[2]), int(found[3]))
+        # Whatever is wrong, or an unusually large number.
         parts = value.split("/") if isinstance(value, str) and len(value) < 64 else []
         if len(parts) != 3:
             raise InvalidInput("must be member/gseq/index", where=where)

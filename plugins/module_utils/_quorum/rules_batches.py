@@ -96,11 +96,11 @@ def _attribute(context: Context, new: Mapping[str, Batch]) -> Authors:
     )
     authors: dict[tuple[str, object], NodeId] = {}
     for kind, key, entry, batch in _changed(context):
-        where = f"{kind}s.{key}"
         name = covers.pop(entry_digest(kind, key, entry), None)
         if name is None:
-            raise RuleBroken("entry-unsigned", "is covered by no new batch", where=where)
-        refuse(batch is not None and batch != name, "entry-unsigned", f"names {batch}, but {name} covers it", where)
+            raise RuleBroken("entry-unsigned", "is covered by no new batch", where=f"{kind}s.{key}")
+        if batch is not None and batch != name:
+            raise RuleBroken("entry-unsigned", f"names {batch}, but {name} covers it", where=f"{kind}s.{key}")
         authors[kind, key] = new[name].author
     refuse(bool(covers), "batch-extra", "cover entries that are not part of the change", "batches")
     return authors
@@ -112,8 +112,9 @@ def _changed(context: Context) -> Iterator[tuple[str, object, Entry | None, str 
         yield "host", node, host, host.batch if host else None
     for endpoint, slot in change.slots.items():
         # A slot whose lease is not of its host's provider can't be written at all.
-        foreign = slot.lease.provider != slot.host.provider or slot.lease.owner != context.parent.record.owner
-        refuse(foreign, "slot-host", "binds a lease of another owner, or of another provider", f"slots.{endpoint}")
+        if slot.lease.provider != slot.host.provider or slot.lease.owner != context.parent.record.owner:
+            what = "binds a lease of another owner, or of another provider"
+            raise RuleBroken("slot-host", what, where=f"slots.{endpoint}")
         yield "slot", endpoint, slot, slot.batch
     for name, lock in change.locks.items():
         yield "lock", name, lock, lock.batch if lock else None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from ledger_world import Chain, Voters, allocate, node, signer
 
+from ansible_collections.akash.avpn.plugins.module_utils._common import canonical
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import apply_change
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
     header_of,
@@ -23,8 +26,10 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.digests import entry_digest, with_batch
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import Draft, sign
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.entry_codec import slot_json, slot_text
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.header import Header
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.locking import Acquire
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import entry_text
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 
@@ -134,3 +139,25 @@ def test_hash_of_a_stored_value_is_that_of_the_database(tmp_path: Path) -> None:
     state = voters.acceptors[2].store.network(outcome.value.network)
     assert state is not None
     assert state.hash == outcome.certificate.hash == header_of(outcome.value).hash
+
+
+def test_slots_written_by_hand_are_canonical(value: Value) -> None:
+    slots = [*value.slots.items()]
+    endpoint, slot = slots[0]
+    released = replace(slot, bound=False, address=None, created=2**63 - 1, lease=slot.lease._replace(oseq=2**63 - 1))
+    for key, one in [*slots, (endpoint, replace(slot, bound=False)), (endpoint, released)]:
+        document = slot_json(one, signed=True)
+        assert slot_text(one).encode() == canonical.dumps(document)
+        text = entry_text("slot", str(key), document)
+        assert entry_digest("slot", key, one) == hashlib.sha256(text).hexdigest()
+        known = one.known
+        assert known is not None
+        assert known.leaf == canonical.dumps([str(key), known.digest, one.batch])
+        assert with_batch("slot", key, one, "x") == replace(one, batch="x")
+
+
+def test_a_slot_of_another_provider_has_no_digest(value: Value) -> None:
+    endpoint, slot = next(iter(value.slots.items()))
+    foreign = replace(slot, lease=slot.lease._replace(provider=node(9).provider))
+    with pytest.raises(InvalidInput, match="another provider"):
+        entry_digest("slot", endpoint, foreign)
