@@ -141,7 +141,7 @@ LIES: dict[str, tuple[str, Callable[[Scene], Change]]] = {
     ),
     "two of one provider": (
         "voters-distinct",
-        lambda s: s.change(voter(9, node=replace(node(1), node="n9")), 2, ready=(1, 3)),  # type: ignore[arg-type]
+        lambda s: s.change(voter(9, node=node(1)._replace(node="n9")), 2, ready=(1, 3)),  # type: ignore[arg-type]
     ),
     "two with one incarnation": ("voters-distinct", lambda s: s.change(voter(4, incarnation=incarnation(1)), 2)),
     "two with one key": ("voters-distinct", lambda s: s.change(voter(4, key=signer(1).public_key), 2)),
