@@ -14,9 +14,9 @@ import sys
 from dataclasses import asdict
 
 from ledger_model.bounds import LONG
-from ledger_model.explorer import BUILD, Result
+from ledger_model.explorer import BUILD, Fence, Result, search
 from ledger_model.story import tell
-from ledger_model.variants import VARIANTS
+from ledger_model.variants import RECOVERIES, VARIANTS
 
 
 def main() -> int:
@@ -32,7 +32,15 @@ def main() -> int:
         if result.steps:
             bad.append(bound.name)
             _say(*tell(result.steps))
-    for variant in VARIANTS:
+    for skew in (0, 1):
+        fence = Fence(skew=skew)
+        result = search(fence)
+        explored.append({"bounds": fence.name, **_figures(result)})
+        _say(f"{result.verdict:8} {fence.name}: {_in_words(result)}")
+        if result.steps:
+            bad.append(fence.name)
+            _say(*tell(result.steps))
+    for variant in [*VARIANTS, *RECOVERIES]:
         result = variant.search()
         lines = tell(result.steps)
         told = [*([variant.note] if variant.note else []), *lines]

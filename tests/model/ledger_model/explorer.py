@@ -53,6 +53,26 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Fence:
+    """What recovery.pml is compiled for, in ticks: how long it goes, how old a view may be, how wrong a clock."""
+
+    ticks: int = 4
+    age: int = 1
+    skew: int = 0
+    mutation: int = 0
+    model = "recovery"
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.ticks}-{self.age}-{self.skew}-{self.mutation}"
+
+    @property
+    def defines(self) -> list[str]:
+        sizes = {"TICKS": self.ticks, "AGE": self.age, "SKEW": self.skew, "MUTATION": self.mutation}
+        return [f"-D{name}={value}" for name, value in sizes.items()]
+
+
+@dataclass(frozen=True)
 class Result:
     """What a search found. ``seconds``: CPU time; ``steps``: the replayed counterexample, empty if there is none."""
 
@@ -65,7 +85,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """``holds``, ``goal``, or what is wrong: ``two``, ``descent``, ``binding``, ``order``, ``stuck``, ``lost``."""
+        """``holds``, ``goal``, or what is wrong: ``two``, ``descent``, ``binding``, ``order``, ``stuck``, ``lost``…"""
         if not self.steps:
             return "holds"
         kind, *words = self.steps[-1]
@@ -74,7 +94,9 @@ class Result:
         return kind if kind in {"stuck", "lost"} else "goal"
 
 
-def search(sizes: Sizes, settings: dict[str, int] | None = None, *, table: int = 20, megabytes: int = 8_000) -> Result:
+def search(
+    sizes: Sizes | Fence, settings: dict[str, int] | None = None, *, table: int = 20, megabytes: int = 8_000
+) -> Result:
     """Search all that is reachable. ``settings``: see ``ledger.pml``; ``table``: log2 of the hash table's slots.
 
     Raises SearchFailed, also when the search ended early for want of memory (``megabytes``) or depth.
@@ -107,7 +129,7 @@ def search(sizes: Sizes, settings: dict[str, int] | None = None, *, table: int =
     )
 
 
-def compiled(sizes: Sizes, megabytes: int = 8_000) -> Path:
+def compiled(sizes: Sizes | Fence, megabytes: int = 8_000) -> Path:
     """The search as a program, made once for each state of the sources."""
     sources = sorted(path for path in HERE.iterdir() if path.suffix in {".pml", ".c", ".h"})
     flags = [*_FLAGS, f"-DMEMLIM={megabytes}"]

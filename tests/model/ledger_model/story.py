@@ -68,6 +68,8 @@ def _wrong(what: str, version: str, *more: str) -> str:
         "two": f"two certified values of version {version}",
         "descent": f"version {version} is certified, and what it is built on is not the certified version before it",
         "order": f"{_host(more[0]) if more else ''}: its ballots go back in version {version}",
+        "fence": "the old generation agrees on something after the new one has given out an address",
+        "kept": "an address is given out that one of the survivors holds as bound, acknowledged by the old generation",
         "binding": "one address is bound to two endpoints, both acknowledged",
     }
     return f"-> WRONG: {texts[what]}"
@@ -101,6 +103,19 @@ _TEXTS: dict[str, Callable[..., str]] = {
     "wrong": _wrong,
     "write": _write,
     "take": _take,
+    "tick": lambda tick: f"time goes on: tick {tick}",
+    "read": lambda host, tick: f"{_host(host)} reads the chain at tick {tick}",
+    "raise": lambda tick, base: (
+        f"the tenant raises the generation in tick {tick}, with a base "
+        f"{'that has' if int(base) else 'without'} the old generation's last version"
+    ),
+    "old": lambda host, tick: f"{_host(host)} accepts the old generation's last version in tick {tick}",
+    "answer": lambda host, holds: (
+        f"{_host(host)} answers in the new generation and {'shows the old binding' if int(holds) else 'shows nothing'}"
+    ),
+    "agreed": lambda: "-> the old generation has agreed on it: the address is bound to endpoint 1",
+    "start": lambda holds: f"the new generation starts {'with' if int(holds) else 'without'} the old binding",
+    "bind": lambda endpoint: f"the new generation binds the address to endpoint {endpoint}",
     "acknowledged": lambda ballot, bound: (
         f"-> ballot {ballot} is acknowledged: the address is bound to endpoint {bound}"
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .explorer import Result, Sizes, search
+from .explorer import Fence, Result, Sizes, search
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Variant:
     name: str
     mutation: int
     verdict: str
-    sizes: Sizes
+    sizes: Sizes | Fence
     settings: dict[str, int] = field(default_factory=dict)
     note: str = ""
 
@@ -65,4 +65,14 @@ VARIANTS = [
     Variant("leaving before the new voters hold the value", 7, "stuck", _TWO_AND_ONE, {"progress": 1}),
     Variant("resuming after disk loss", 8, "two", _THREE, {"losses": 1, **_SAME}),
     Variant("one register with joint majorities", 0, "binding", Sizes(2, 1, 1, 4, model="joint")),
+]
+
+# The same of recovery: recovery.pml has numbers of its own.
+RECOVERIES = [
+    Variant("votes on a view of any age", 1, "fence", Fence(mutation=1)),
+    Variant("the new generation doesn't wait", 2, "fence", Fence(mutation=2)),
+    Variant("who has seen the higher generation votes in the lower one", 3, "kept", Fence(mutation=3)),
+    Variant("the start takes the base alone", 4, "kept", Fence(mutation=4)),
+    Variant("the start hears a majority, not every survivor", 5, "kept", Fence(mutation=5)),
+    Variant("clocks further apart than a view may be old", 0, "fence", Fence(skew=2)),
 ]
