@@ -316,6 +316,7 @@ class Acceptor:
         if parent is not None and child.voters != parent.voters and self.store.count_links(state) >= MAX_LINKS:
             raise RuleBroken("voters-often", f"the voters have changed {MAX_LINKS} times in this generation")
         check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
+        self.store.remember_checked(request.ballot.hash, child)
 
     def _begun(self, database: sqlite3.Connection, state: NetworkState) -> NetworkState:
         """The state as it is now, inside the transaction; a new network is pinned to its founders first."""

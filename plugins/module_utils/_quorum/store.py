@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from .._chain.model import Voter
@@ -59,6 +60,10 @@ CREATE TABLE IF NOT EXISTS evidence (
     id INTEGER PRIMARY KEY, network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL,
     what TEXT NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL, UNIQUE (network, what, first, second));
 """
+
+
+# What NetworkState is made of; the snapshot beside it may be megabytes.
+_STATE = "network, owner, name, generation, founders, voters, version, hash, certificate, gone"
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Store:
         self._path = os.fspath(path)
         self._local = threading.local()
         self._values: dict[str, Value] = {}  # parsed values by hash; a few
+        self._checked: tuple[str, Value] | None = None  # the last proposed value that was found good, by its hash
         self.milliseconds = milliseconds or (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
         with self.transaction() as database:
             for statement in _SCHEMA.split(";"):
@@ -143,22 +149,8 @@ class Store:
 
     def network(self, network: str) -> NetworkState | None:
         """What is certified of a network, or None if it was never heard of here."""
-        row = self._row("SELECT * FROM networks WHERE network = ?", network)
-        if row is None:
-            return None
-        certificate = None if row["certificate"] is None else Certificate.from_json(_load(row["certificate"]), "db")
-        return NetworkState(
-            network=network,
-            owner=row["owner"],
-            name=row["name"],
-            generation=row["generation"],
-            founders=_voters(row["founders"]),
-            voters=_voters(row["voters"]),
-            version=row["version"],
-            hash=row["hash"],
-            certificate=certificate,
-            gone=bool(row["gone"]),
-        )
+        row = self._row(f"SELECT {_STATE} FROM networks WHERE network = ?", network)  # noqa: S608 - names of columns
+        return None if row is None else _state(tuple(row))
 
     def begin(self, database: sqlite3.Connection, state: NetworkState) -> None:
         """Remember a network's generation and founders, before anything is promised for it."""
@@ -228,7 +220,9 @@ class Store:
 
     def pending(self, state: NetworkState) -> Pending:
         """What was promised and accepted for the next version."""
-        row = self._row("SELECT * FROM pending WHERE network = ?", state.network)
+        # Without the change, which may be megabytes.
+        columns = "generation, version, promised, promise, hold_run, hold_until, accepted"
+        row = self._row(f"SELECT {columns} FROM pending WHERE network = ?", state.network)  # noqa: S608
         if row is None or (row["generation"], row["version"]) != (state.generation, state.version + 1):
             return Pending(state.version + 1)
         return Pending(
@@ -282,16 +276,24 @@ class Store:
             (encoded, canonical.dumps(change_json(change)), encoded, encoded, state.network),
         )
 
+    def remember_checked(self, hash_: str, value: Value) -> None:
+        """A value of this hash is about to be accepted: if it is certified, it needn't be read again."""
+        self._checked = hash_, value
+
     def certify_pending(
         self, database: sqlite3.Connection, state: NetworkState, certificate: Certificate
     ) -> NetworkState:
         """Make the accepted next value the certified one; its hash must be the certificate's."""
-        change = present(self.pending_change(state), f"the accepted change of {state.network}")
-        parent = self.value(state)
-        child = apply_change(parent, state.hash, change_from_json(change, "db", state.owner))
+        if self._checked is not None and self._checked[0] == certificate.hash:
+            child = self._checked[1]
+        else:
+            change = present(self.pending_change(state), f"the accepted change of {state.network}")
+            parent = self.value(state)
+            child = apply_change(parent, state.hash, change_from_json(change, "db", state.owner))
         database.execute(
-            "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)",
-            (state.network, state.generation, child.version, canonical.dumps(change)),
+            "INSERT OR REPLACE INTO changes SELECT network, generation, version, change FROM pending"
+            " WHERE network = ? AND generation = ? AND version = ?",
+            (state.network, state.generation, child.version),
         )
         return self._advance(database, state, Certified(certificate, child), snapshot=False)
 
@@ -448,6 +450,24 @@ def _voters(data: bytes) -> tuple[Voter, ...]:
 
 def _voters_bytes(voters: Iterable[Voter]) -> bytes:
     return canonical.dumps([entry_codec.voter_json(voter) for voter in voters])
+
+
+@lru_cache(maxsize=64)
+def _state(row: tuple[Any, ...]) -> NetworkState:
+    """From a row's ``_STATE``; remembered, for every message begins with it and few change it."""
+    network, owner, name, generation, founders, voters, version, hash_, certificate, gone = row
+    return NetworkState(
+        network=network,
+        owner=owner,
+        name=name,
+        generation=generation,
+        founders=_voters(founders),
+        voters=_voters(voters),
+        version=version,
+        hash=hash_,
+        certificate=None if certificate is None else Certificate.from_json(_load(certificate), "db"),
+        gone=bool(gone),
+    )
 
 
 def _ballot(data: bytes | None) -> Ballot | None:

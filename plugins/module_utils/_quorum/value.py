@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .._chain.model import NetworkRecord, Voter
 from .._common.ids import EndpointId, LeaseId, NodeId
@@ -22,8 +23,7 @@ MAX_LOCKS = 256
 MAX_VOTERS = 5
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What ``digests`` computed of an entry, no part of its meaning: under which kind and key, digest, leaf, length."""
 
     kind: str
