@@ -25,6 +25,7 @@ class Crew:
 
     def __init__(self, site: Site, schedule: Schedule, workers: int, book: Book, progress: Progress) -> None:
         self.site, self.schedule, self.book, self.progress = site, schedule, book, progress
+        self._next, self._counter = len(schedule.operations), threading.Lock()
         clients = [Client(host, worker) for host in range(schedule.hosts) for worker in range(workers)]
         self._feeders = [_Feeder(self, client) for client in clients]
 
@@ -38,9 +39,11 @@ class Crew:
             while feeder.is_alive():
                 feeder.join(1.0)
 
-    def one_more(self, planned: Planned) -> None:
-        """An operation behind all others."""
-        _Feeder(self, planned.client).operate(planned)
+    def one_more(self, client: Client, kind: str, height: int = 0) -> str:
+        """An operation beside the schedule, by a client of its own; returns its outcome."""
+        with self._counter:
+            number, self._next = self._next, self._next + 1
+        return _Feeder(self, client).operate(Planned(number, client, kind), height)
 
     def pid(self, client: Client) -> int:
         """A client's process on its host, 0: none now."""
@@ -68,10 +71,11 @@ class _Feeder(threading.Thread):
             self._operate(planned, height)
         self._end()
 
-    def operate(self, planned: Planned) -> None:
-        """One more operation, outside the schedule."""
-        self._operate(planned, 0)
+    def operate(self, planned: Planned, height: int) -> str:
+        """One more operation, outside the schedule; its outcome."""
+        outcome = self._operate(planned, height)
         self._end()
+        return outcome
 
     def _end(self) -> None:
         """Let the client go, and take what it still has to say."""
@@ -82,12 +86,12 @@ class _Feeder(threading.Thread):
                     self._crew.book.keep(event)
         self.close()
 
-    def _operate(self, planned: Planned, height: int) -> None:
+    def _operate(self, planned: Planned, height: int) -> str:
         """One operation. A client that dies takes its answer with it."""
         crew = self._crew
         remote = self._connected()
         if remote is None:
-            return
+            return "failed"
         endpoint = f"{planned.member}/1/{planned.index}" if planned.member else ""
         crew.book.write(
             "invoke",
@@ -104,7 +108,7 @@ class _Feeder(threading.Thread):
             "endpoint": endpoint,
             "network": crew.site.network,
             "voters": crew.site.founders,
-            "height": height,
+            "height": max(height, crew.site.height),
             "deadline": DEADLINE,
             "seed": crew.schedule.seed,
         }
@@ -120,6 +124,7 @@ class _Feeder(threading.Thread):
             )
             self.close()
         crew.progress.ended(planned.number, outcome)
+        return outcome
 
     def _answer(self, remote: Remote) -> str:
         for event in remote.lines():

@@ -28,6 +28,7 @@ AT_ONCE = 3  # faults
 MAX_AGE = 900  # seconds: how old a view a voter votes on (the role's default)
 BUSY_SECONDS = 1.5  # that a voter is watched for a half-done version before it is killed
 _BOOT_SECONDS = 90.0
+_REPLACE_SECONDS = 120.0
 _WHOLE_HOST = ("host-kill", "host-pause", "peers-pause", "peers-kill", "client-kill", "slow-link", "clock", "disk-full")
 
 
@@ -49,6 +50,8 @@ class Injector(threading.Thread):
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._hosts = [threading.Lock() for _unused in range(schedule.hosts)]
         self._saboteurs: dict[int, Remote] = {}
+        self._replacing = threading.Lock()
+        self._lost: set[int] = set()  # voters without their memory
 
     def run(self) -> None:
         threads = []
@@ -66,7 +69,7 @@ class Injector(threading.Thread):
 
     def _befall(self, fault: Fault) -> None:
         """One fault from its beginning to its end; what can't be broken is said, and isn't counted."""
-        whole = fault.kind in _WHOLE_HOST or fault.kind == "disk-lost"
+        whole = fault.kind in _WHOLE_HOST or fault.kind == "voter-replaced"
         lock: Any = self._hosts[fault.hosts[0]] if whole else contextlib.nullcontext()
         try:
             with lock:
@@ -100,10 +103,9 @@ class Injector(threading.Thread):
             until=until,
             result=result,
         )
-        down = fault.kind in ("host-kill", "host-pause", "peers-pause", "disk-full", "disk-lost")
+        down = fault.kind in ("host-kill", "host-pause", "peers-pause", "disk-full", "voter-replaced")
         if down or (fault.kind == "clock" and fault.amount >= MAX_AGE):
-            end = float("inf") if fault.kind == "disk-lost" else until
-            self.broken.append(Broken(began, end, hosts=frozenset(fault.hosts[:1])))
+            self.broken.append(Broken(began, until, hosts=frozenset(fault.hosts[:1])))
         elif fault.kind in ("cut", "cut-one-way"):
             self.broken.append(Broken(began, until, pairs=frozenset(self._pairs(fault))))
 
@@ -124,7 +126,7 @@ class Injector(threading.Thread):
             "lossy-link": f"{name} <-> {others}: {fault.amount} % of packets lost {seconds}",
             "clock": f"{name}: its clock set {fault.amount:+d} s {seconds}",
             "disk-full": f"{name}: its disk full but for {fault.amount} bytes {seconds}",
-            "disk-lost": f"{name}: its voter's disk lost for good",
+            "voter-replaced": f"{name}: its voter's disk lost {seconds}, then another voter in its place",
         }[fault.kind]
 
     def _pairs(self, fault: Fault) -> set[links.Pair]:
@@ -179,9 +181,30 @@ class Injector(threading.Thread):
             pause(fault.seconds)
             self._order(host, {"do": "unfill"})
             return result
-        elif fault.kind == "disk-lost":
-            return self._order(host, {"do": "lose-disk"})
+        elif fault.kind == "voter-replaced":
+            return self._replace(fault)
         return {}
+
+    def _replace(self, fault: Fault) -> dict[str, Any]:
+        """A voter loses its disk; its team publishes the new one, and another host has the voters changed."""
+        host, other = fault.hosts
+        with self._replacing:
+            if self._lost:
+                return {"error": f"{self._site.names[next(iter(self._lost))]} isn't replaced yet"}
+            self._lost.add(host)
+            self._order(host, {"do": "lose-disk"})
+            self._progress.pause(fault.seconds)
+            made = self._order(host, {"do": "incarnation", "seconds": 20})
+            if "error" in made:
+                return made
+            height = self._site.publish(host, made["incarnation"])
+            deadline = time.monotonic() + _REPLACE_SECONDS
+            while self._crew.one_more(Client(other, 0), "voters", height) != "ok":
+                if time.monotonic() > deadline or self._progress.stopped:
+                    return {"error": "the voters didn't change"}
+                self._progress.pause(1.0)
+            self._lost.discard(host)
+        return made
 
     def _kill_client(self, host: int, container: str, worker: int) -> dict[str, Any]:
         """A proposer dies in the middle of an operation, perhaps with a version half done."""

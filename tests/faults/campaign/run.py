@@ -16,7 +16,7 @@ from .clients import Crew, holdings
 from .injector import Injector
 from .outage import lost_majority
 from .progress import Progress
-from .schedule import Act, Client, Planned, Schedule
+from .schedule import Act, Client, Schedule
 from .site import Site
 
 TELL_EVERY = 15.0  # seconds
@@ -100,18 +100,17 @@ def _one(site: Site, schedule: Schedule, act: Act) -> int:
 
 def _settle(site: Site, schedule: Schedule, crew: Crew, book: Book, told: Told) -> None:
     """Nothing is broken any more: whatever is half done is finished, and everybody learns of it."""
-    number = len(schedule.operations)
     deadline = time.monotonic() + SETTLE_SECONDS
     held: dict[str, dict[str, object]] = {}
+    host = 0
     while time.monotonic() < deadline:
-        host = number % schedule.hosts
-        crew.one_more(Planned(number, Client(host, 0), "confirm"))
-        crew.one_more(Planned(number + 1, Client(host, 0), "rekey"))
-        number += 2
+        crew.one_more(Client(host, 0), "confirm")
+        crew.one_more(Client(host, 0), "rekey")
         held = holdings(site, host, 30.0)
-        places = {str(one.get("certificate", one.get("error"))) for one in held.values()}
-        if len(held) == schedule.hosts and len({_hash(one) for one in held.values()}) == 1 and "None" not in places:
+        places = {_hash(one) for one in held.values()}
+        if len(held) == schedule.hosts and len(places) == 1 and "nothing" not in places:
             break
+        host = (host + 1) % schedule.hosts
         time.sleep(1.0)
     for node, one in held.items():
         if "certificate" in one:

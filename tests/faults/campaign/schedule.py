@@ -30,9 +30,8 @@ FAULTS: Mapping[str, tuple[int, float, float]] = {
     "lossy-link": (6, 3.0, 12.0),
     "clock": (6, 4.0, 15.0),
     "disk-full": (6, 2.0, 8.0),
+    "voter-replaced": (5, 1.0, 6.0),
 }
-# Once in a campaign: a voter that has lost its disk counts as lost until the voters change.
-ONCE = ("disk-lost",)
 _LINKS = ("cut", "cut-one-way", "lossy-link")
 
 
@@ -108,9 +107,7 @@ class _Member:
     meant: list[int] = field(default_factory=list)  # numbers of this phase's operations
 
 
-def plan(
-    seed: int, operations: int, faults: int, *, hosts: int = 5, workers: int = 2, replicas: int = 20, once: bool = True
-) -> Schedule:
+def plan(seed: int, operations: int, faults: int, *, hosts: int = 5, workers: int = 2, replicas: int = 20) -> Schedule:
     """Lay a campaign out. Each host runs two members of ``replicas`` endpoints each."""
     dice = random.Random(seed)
     acts: list[Act] = []
@@ -143,7 +140,7 @@ def plan(
         {member.name: member.host for member in members},
         planned,
         acts,
-        _faults(random.Random(f"faults {seed}"), operations, faults, hosts, once),
+        _faults(random.Random(f"faults {seed}"), operations, faults, hosts),
     )
 
 
@@ -162,15 +159,12 @@ def _act(dice: random.Random, members: list[_Member], acts: list[Act], replicas:
     member.waiting = list(range(replicas))
 
 
-def _faults(dice: random.Random, operations: int, count: int, hosts: int, once: bool) -> list[Fault]:
+def _faults(dice: random.Random, operations: int, count: int, hosts: int) -> list[Fault]:
     kinds = list(FAULTS)
     # Every kind at least once where there is room, the rest by weight.
     drawn = dice.sample(kinds, min(count, len(kinds)))
     drawn += dice.choices(kinds, [FAULTS[kind][0] for kind in kinds], k=count - len(drawn))
     dice.shuffle(drawn)
-    if once:
-        for kind in ONCE[: max(0, count - len(kinds))]:
-            drawn[count * 2 // 3] = kind
     return [_fault(dice, number, kind, operations, count, hosts) for number, kind in enumerate(drawn)]
 
 
@@ -178,8 +172,8 @@ def _fault(dice: random.Random, number: int, kind: str, operations: int, count: 
     # From the first twentieth to the last: something is under way before and behind.
     at = int(operations * (0.05 + 0.9 * (number + dice.random()) / count))
     order = dice.sample(range(hosts), hosts)
-    touched = dice.randint(1, hosts - 1) if kind in _LINKS else 0
-    _weight, least, most = FAULTS.get(kind, (0, 0.0, 0.0))
+    touched = dice.randint(1, hosts - 1) if kind in _LINKS else int(kind == "voter-replaced")
+    _weight, least, most = FAULTS[kind]
     amount = {
         "clock": lambda: dice.choice((-600, -240, 180, 420, 840, 1500)),
         "lossy-link": lambda: dice.choice((10, 20, 40)),

@@ -51,6 +51,7 @@ class Site:
         self.names = [f"provider{number + 1}" for number in range(hosts)]
         self.say = say
         self.network = ""
+        self.height = 0  # at which the network can be seen
         self.name = ""
         self.founders: list[dict[str, str]] = []
         self.dseqs: dict[str, int] = {}
@@ -85,17 +86,22 @@ class Site:
             list(pool.map(lambda name: self._set_up_one(name, digest), self.names))
 
     def _set_up_one(self, name: str, digest: str) -> None:
-        """Run the team's playbook unless the host has this software, and the chain its present incarnation.
+        """Run the team's playbook unless the host has this software; see that the chain names its incarnation.
 
         AVPN_LAB_KEEP=1: with whatever software it has.
         """
         marker = self.lab.folder / name / "faults-software"
         if marker.is_file():
-            known, _space, incarnation = marker.read_text(encoding="ascii").partition(" ")
-            right = known == digest or "AVPN_LAB_KEEP" in os.environ
-            if right and incarnation == self._incarnation(name):
+            known, _space, published = marker.read_text(encoding="ascii").partition(" ")
+            if known == digest or "AVPN_LAB_KEEP" in os.environ:
+                found = self._incarnation(name)
+                if found not in ("", published):
+                    self.publish(self.names.index(name), found)
                 return
         self.say(f"{name}: its team sets it up")
+        # What older software kept is no matter here, and it may be kept in another form.
+        forget = "systemctl stop avpn-sshd.service; rm -rf /var/lib/avpn/voter.db* /var/lib/avpn/ledger/*"
+        self.lab.execute(name, ["sh", "-c", forget], check=False)
         self.chain.fund(self._accounts[name])
         organisation = self.lab.organisation(name)
         variables = self.story._team_variables(name)
@@ -107,6 +113,40 @@ class Site:
         query = "SELECT value FROM meta WHERE key = 'incarnation'"
         command = ["runuser", "-u", "avpn", "--", "sqlite3", "/var/lib/avpn/voter.db", query]
         return self.lab.execute(name, command, check=False).stdout.strip()
+
+    def publish(self, host: int, incarnation: str) -> int:
+        """The team publishes its host anew, whose voter has another database; returns the height.
+
+        What playbook publish does, without Ansible.
+        """
+        from ansible_collections.akash.avpn.plugins.module_utils._chain import arguments, provider_change
+
+        name = self.names[host]
+        params = self._params(name) | {"state": "present", "purge_nodes": False}
+        params |= {"host_uri": None, "email": None, "website": None}
+        with arguments.sources_of(params) as sources:
+            before = sources.snapshot().provider(self._accounts[name])
+        assert before is not None
+        record = json.loads(dict(before.attributes)[f"avpn/peer/{name}"])
+        params["nodes"] = {name: {**record, "incarnation": incarnation}}
+        written = provider_change.run(params, check_mode=False)
+        marker = self.lab.folder / name / "faults-software"
+        digest = marker.read_text(encoding="ascii").partition(" ")[0]
+        marker.write_text(f"{digest} {incarnation}", encoding="ascii")
+        return int(written["transaction"]["height"]) if written["changed"] else self.chain.height()
+
+    def _params(self, organisation: str) -> dict[str, Any]:
+        """What all modules of an organisation that write to the chain are given."""
+        from ansible_collections.akash.avpn.plugins.module_utils._chain import arguments
+
+        specs = {**arguments.CHAIN_ARGUMENTS, **arguments.ACCOUNT_ARGUMENTS}
+        return {
+            **{key: spec.get("default") for key, spec in specs.items()},
+            "endpoints": [f"http://{self.lab.host('chain').address}:{PORTS[0]}"],
+            "own": True,
+            "chain_id": CHAIN_ID,
+            "private_key_file": str(desk.key_file(self.lab.organisation(organisation))),
+        }
 
     # --- the tenant
 
@@ -128,6 +168,7 @@ class Site:
         options = {"cidr": "100.64.0.0/20", "members": self.dseqs, "founders": founders}
         written = self._record(self.name, **options)
         self.network = written["network"]
+        self.height = self.chain.height()
         self.founders = [
             {"node": f"{one['provider']}/{one['node']}", "incarnation": one["incarnation"], "key": one["key"]}
             for one in written["record"]["founders"]
@@ -156,25 +197,13 @@ class Site:
 
     def _record(self, name: str, **options: Any) -> dict[str, Any]:
         """What the tenant's module ``network`` does."""
-        from ansible_collections.akash.avpn.plugins.module_utils._chain import arguments, network_module
+        from ansible_collections.akash.avpn.plugins.module_utils._chain import network_module
 
-        chain = self.lab.host("chain").address
-        defaults: dict[str, Any] = {
-            key: spec.get("default")
-            for key, spec in {**arguments.CHAIN_ARGUMENTS, **arguments.ACCOUNT_ARGUMENTS}.items()
-        }
         names = ("owner", "cidr", "members", "providers", "evicted", "witnesses", "founders_min", "generation", "base")
-        defaults.update(dict.fromkeys((*names, "manifest", "access", "path")))
-        defaults.update(state="present", purge_members=True, absent_members=[], founders=["auto"], extra_messages=[])
-        given = {
-            "name": name,
-            "carrier": "audit",
-            "endpoints": [f"http://{chain}:{PORTS[0]}"],
-            "own": True,
-            "chain_id": CHAIN_ID,
-            "private_key_file": str(desk.key_file(self.lab.organisation(TENANT))),
-        }
-        return network_module.run({**defaults, **given, **options}, check_mode=False)
+        defaults: dict[str, Any] = dict.fromkeys((*names, "manifest", "access", "path"))
+        defaults |= {"state": "present", "purge_members": True, "absent_members": [], "founders": ["auto"]}
+        defaults |= {"extra_messages": [], "name": name, "carrier": "audit"}
+        return network_module.run({**defaults, **self._params(TENANT), **options}, check_mode=False)
 
     def _networks(self) -> list[str]:
         """The tenant's networks of earlier campaigns."""

@@ -76,14 +76,18 @@ class Recorder:
         self._keys = {str(node): host.signing_key for node, host in view.hosts.items()}
         self._keys.update({voter["node"]: voter["key"] for voter in order["voters"]})
         self._known = known  # versions whose change was told
-        self._fresh: str | None = None
+        self._fresh: dict[int, str] = {}  # by version: what was built for it and isn't asked for yet
         self._own: set[str] = set()
         self._changes: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def built(self, what: str) -> None:
-        """The next ballot's hash is that of what was just built."""
-        self._fresh = what
+    def built(self, what: str, version: int) -> None:
+        """The hash in the first ballot of this version is that of what was just built.
+
+        Requests of the version before may still wait for a slow voter, and come later.
+        """
+        with self._lock:
+            self._fresh[version] = what
 
     def call(self, node: NodeId, request: Any) -> Any:
         with self._lock:
@@ -97,8 +101,8 @@ class Recorder:
 
     def _before(self, request: Any) -> None:
         kind = request["op"]
-        if kind == "prepare" and self._fresh is not None:
-            what, self._fresh = self._fresh, None
+        if kind == "prepare" and request["version"] in self._fresh:
+            what = self._fresh.pop(request["version"])
             self._own.add(request["ballot"]["hash"])
             say("build", op=self._op, version=request["version"], hash=request["ballot"]["hash"], what=what)
         elif kind == "accept":
@@ -157,9 +161,20 @@ class Worker:
         self.signer = SeedSigner.from_file(self.paths.signing_key)
         self.known: set[int] = set()
         self.view = load_view(self.paths.view)
-        self.client = PeerClient(
+        self.client = self._connected()
+
+    def _connected(self) -> PeerClient:
+        return PeerClient(
             self.config.id, self.view.hosts, self.paths.ssh_client_key, check_address=lambda _record: None
         )
+
+    def _load(self) -> None:
+        """The cached view as it is now; where the chain names other hosts, the connections are others, too."""
+        hosts = self.view.hosts
+        self.view = load_view(self.paths.view)
+        if self.view.hosts != hosts:
+            self.client.close()
+            self.client = self._connected()
 
     def do(self, order: dict[str, Any]) -> None:
         """One operation, from its beginning to its answer. Whatever isn't known for sure is unknown."""
@@ -198,6 +213,8 @@ class Worker:
         kind = order["kind"]
         if kind == "confirm":
             return _answer("confirmed", proposer.confirm(), order)
+        if kind == "voters":
+            return self._voters(order, view, proposer, recorder)
         with contextlib.suppress(NoMajority):
             proposer.fetch(min(4.0, order["deadline"]))
         if kind == "read":
@@ -210,10 +227,30 @@ class Worker:
         def build(value: Value) -> Change | None:
             change, what = self._change(order, view, value)
             if change:
-                recorder.built(what)
+                recorder.built(what, value.version + 1)
             return change
 
         outcome = proposer.propose(build)
+        certified = Certified(outcome.certificate, outcome.value)
+        return _answer("decided" if outcome.changed else "seen", certified, order)
+
+    def _voters(self, order: dict[str, Any], view: View, proposer: Proposer, recorder: Recorder) -> dict[str, Any]:
+        """Bring the voters to what they should be; failed unless they are."""
+        from ansible_collections.akash.avpn.plugins.module_utils._quorum.membership import wanted
+        from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership
+
+        class Recorded(Membership):
+            def _build(self, value: Value) -> Change | None:
+                change = super()._build(value)
+                if change:
+                    recorder.built("voters", value.version + 1)
+                return change
+
+        with contextlib.suppress(NoMajority):
+            proposer.fetch(min(4.0, order["deadline"]))
+        outcome = Recorded(proposer, view, seconds=order["deadline"] / 2).run()
+        if (step := wanted(outcome.value, view)) is not None:
+            raise OutcomeUnknown(f"the voters are not what they should be: {step}")
         certified = Certified(outcome.certificate, outcome.value)
         return _answer("decided" if outcome.changed else "seen", certified, order)
 
@@ -265,17 +302,17 @@ class Worker:
         deadline = time.monotonic() + seconds
         while True:
             with contextlib.suppress(AvpnError, OSError):
-                self.view = load_view(self.paths.view)
+                self._load()
             if self.view.height >= height and network in self.view.networks:
                 return self.view
             if time.monotonic() > deadline:
-                raise Unavailable(f"the view of the chain is at {self.view.height}, not at {height}")
+                raise Unavailable(f"the view of the chain, at {self.view.height}, doesn't show the network at {height}")
             if not refresh.refresh_view(self.paths, self.config, pause=VIEW_PAUSE):
                 time.sleep(VIEW_PAUSE / 2)
 
     def ask(self, order: dict[str, Any]) -> None:
         """In the end: what each of the given hosts hands out as its newest, whole."""
-        self.view = load_view(self.paths.view)
+        self._load()
         for name in order["hosts"]:
             try:
                 request = {"op": "fetch", "network": order["network"], "have": None}

@@ -182,6 +182,19 @@ def lose_disk() -> dict[str, Any]:
     return {}
 
 
+def incarnation(order: dict[str, Any]) -> dict[str, Any]:
+    """That of the database that is here now, once there is one."""
+    deadline = time.monotonic() + order["seconds"]
+    query = "SELECT value FROM meta WHERE key = 'incarnation'"
+    while time.monotonic() < deadline:
+        command = ["runuser", "-u", "avpn", "--", "sqlite3", "-readonly", str(DATABASE), query]
+        found = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+        if found:
+            return {"incarnation": found}
+        time.sleep(0.2)
+    return {"error": "no session has made a database"}
+
+
 def mend() -> dict[str, Any]:
     """Whatever is broken here, isn't any more."""
     send(signal.SIGCONT)
@@ -212,6 +225,8 @@ def perform(order: dict[str, Any]) -> dict[str, Any]:
         return {}
     if do == "lose-disk":
         return lose_disk()
+    if do == "incarnation":
+        return incarnation(order)
     return mend()
 
 

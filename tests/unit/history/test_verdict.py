@@ -14,7 +14,7 @@ import pytest
 from history.events import Recording
 from history.replaying import replay
 from history.verdict import judge
-from recorded import VOTERS, Book, Events, events_of, good, recording, slot
+from recorded import VOTERS, Book, Events, events_of, good, recording, slot, voter
 
 
 def test_a_good_history_is_taken() -> None:
@@ -57,6 +57,21 @@ def test_a_cut_off_recording_has_no_end(tmp_path: Path) -> None:
     verdict = judge(Recording.load(path))
     assert set(verdict.problems) == {"unfinished"}
     assert not verdict.linearizable
+
+
+@pytest.mark.parametrize(
+    ("signers", "wrong"),
+    [
+        pytest.param(("akash1b/n2", "akash1d/n4"), set(), id="the new voters"),
+        pytest.param(VOTERS[1:], {"unproven"}, id="one that was replaced"),
+    ],
+)
+def test_voters_that_changed_decide_what_follows(signers: tuple[str, ...], wrong: set[str]) -> None:
+    book = Book()
+    book.version({"voters": [voter(node) for node in ("akash1a/n1", "akash1b/n2", "akash1d/n4")]}, 1)
+    book.version({"locks": {}}, 2, signers)
+    book.read(1, "confirmed")
+    assert set(judge(Recording.of(book.finish())).problems) == wrong
 
 
 # --- wrong ones. Each edit breaks one thing; what else is wrong by that is said, too.
