@@ -68,6 +68,7 @@ def test_no_secret_anywhere_but_in_its_file(stage: Story) -> None:
         lab.execute(HOST, ["sh", "-c", SPOIL + SPOIL_TUNNEL.format(short)])
         done = lab.execute(HOST, ["sh", "-c", RECONCILE], check=False, timeout=observing.PATIENCE)
         outputs["reconcile"] = done.stdout + done.stderr
+        lab.execute(HOST, ["systemctl", "start", "avpn-fastpath.timer", "avpn-fastpath.path"])
         unit = lab.execute(HOST, ["systemctl", "start", "avpn-reconcile.service"], check=False)
         outputs["unit"] = unit.stdout + unit.stderr
     # It was as talkative as it can be, and there was something to show.
