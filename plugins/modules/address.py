@@ -13,6 +13,8 @@ version_added: 0.1.0
 description:
   - Claims an address for every endpoint that runs on this host and has none, and releases the addresses of leases that
     closed long enough ago, in all networks that concern the host, in one call.
+  - Keeps the network's voters up to date as well. Those who have left are replaced by other providers that hold
+    leases, or by witnesses, one at a time and without the tenant acting.
   - An address counts once a majority of the network's voters has accepted it. No address can be given out twice, and
     asking again after an unknown outcome gives the same address.
   - What can't be agreed for one network, because too few voters answer for example, is reported for that network and
@@ -94,6 +96,20 @@ networks:
       description: Endpoints that still have no address, each with what it waits for.
       type: dict
       returned: when it didn't fail
+    voters:
+      description: The hosts (provider/node) that vote on the network's ledger now.
+      type: list
+      elements: str
+      returned: when it didn't fail
+    voters_changed:
+      description: Changes of voters that this run made, or would make first in check mode, each with its reason.
+      type: list
+      elements: str
+      returned: when it didn't fail
+    voters_waiting:
+      description: Hosts for which a change of voters waits, each with what it waits for.
+      type: dict
+      returned: when it didn't fail
 allocated:
   description: The number of addresses that were claimed.
   type: int
@@ -123,6 +139,7 @@ def _diff(networks: dict[str, dict[str, Any]]) -> dict[str, str]:
     before, after = [], []
     for network in networks.values():
         before += [f"{network['name']}: {endpoint} bound" for endpoint in network.get("released", [])]
+        after += [f"{network['name']}: voters {step}" for step in network.get("voters_changed", [])]
         after += [
             f"{network['name']}: {endpoint} {at}" for endpoint, at in sorted(network.get("allocated", {}).items())
         ]

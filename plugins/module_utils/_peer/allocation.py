@@ -18,11 +18,12 @@ from typing import Any
 
 from .._chain.model import NetworkView, View
 from .._chain.view import load_view, view_age
+from .._common.checked import present
 from .._common.errors import AvpnError, InvalidInput, NotPermitted, Unavailable
-from .._common.ids import EndpointId, LeaseId
+from .._common.ids import EndpointId, LeaseId, NodeId
 from .._overlay.keys import key_path, prepare_tunnel, public_key
 from .._overlay.registry import Registry
-from .._quorum import allocate, drafting
+from .._quorum import allocate, drafting, membership
 from .._quorum.allocate import HostFacts
 from .._quorum.cache import LedgerCache
 from .._quorum.change import Change, genesis
@@ -30,7 +31,9 @@ from .._quorum.errors import NoMajority
 from .._quorum.locking import Acquire, Release, held
 from .._quorum.proposer import Proposer
 from .._quorum.signing import SeedSigner
+from .._quorum.store import Store
 from .._quorum.value import MAX_SLOTS, Value
+from .._quorum.voting import Membership
 from . import config as host_config
 from . import drop, gather
 from .client import PeerClient
@@ -38,6 +41,8 @@ from .config import HostConfig
 from .paths import Paths
 
 _AT_ONCE = 8  # networks
+_MOST_OTHERS = 8
+_MOST_DISMISSED = 64
 _NO_KEY = "A" * 43 + "="  # stands for a tunnel key that check mode doesn't make
 
 
@@ -54,8 +59,8 @@ def run(paths: Paths, *, check: bool, deadline: float) -> dict[str, dict[str, An
     """Allocate and release for all networks that concern this host.
 
     By network id: ``{"name", "owner", "changed", "version", "allocated": {endpoint: address}, "released",
-    "waiting": {endpoint: reason}}``, or ``{"name", "owner", "error"}``. With ``check`` nothing is changed, and the
-    same says what would be.
+    "waiting": {endpoint: reason}, "voters": [node], "voters_changed": [step], "voters_waiting": {node: reason}}``,
+    or ``{"name", "owner", "error"}``. With ``check`` nothing is changed, and the same says what would be.
     """
     config = host_config.load(paths.host_config)
     view = load_view(paths.view)
@@ -82,7 +87,7 @@ def run(paths: Paths, *, check: bool, deadline: float) -> dict[str, dict[str, An
             return {job.network: result for job, result in zip(jobs, results, strict=True)}
 
     if jobs:
-        turns = 2 * deadline * (1 + len(jobs) // _AT_ONCE) + 30
+        turns = 4 * deadline * (1 + len(jobs) // _AT_ONCE) + 30
         found |= drop.as_user(drop.USER, rounds, seconds=turns)
     for network, entry in sorted(view.networks.items()):
         if not entry.record.founders and config.provider in entry.participants():
@@ -186,7 +191,13 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
         return allocate.to_change(last, value, view, facts, signer)
 
     with Proposer(
-        client, facts.node, record, view.height, cache=LedgerCache(paths.ledgers), deadline=deadline
+        client,
+        facts.node,
+        record,
+        view.height,
+        cache=LedgerCache(paths.ledgers),
+        deadline=deadline,
+        others=_others(view, job.network, facts.node),
     ) as proposer:
         try:
             known = proposer.fetch(min(10.0, deadline))
@@ -201,14 +212,20 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
                 start = _with_record(start, view)
                 wanted = allocate.wish(start, view, facts, job.endpoints)
             version = -1 if before is None else before.version
+            step = membership.wanted(start, view)
             return {
-                "changed": bool(wanted) or before is None or start is not before,
+                "changed": bool(wanted) or before is None or start is not before or step is not None,
                 "version": version,
+                "voters": [str(voter.node) for voter in start.voters],
+                "voters_changed": [] if step is None else [str(step)],
+                "voters_waiting": {},
                 "allocated": {str(endpoint): str(address) for endpoint, address in wanted.claims.items()},
                 "released": sorted(map(str, wanted.releases)),
                 "waiting": {str(endpoint): why for endpoint, why in wanted.waiting.items()},
             }
         outcome = proposer.propose(build)
+        changes = _reshape(paths, proposer, view, facts.node, outcome.value)
+        newest = present(proposer.known, "the newest value").value
     for endpoint, slot in outcome.value.slots.items():
         old = before.slots.get(endpoint) if before is not None else None
         if slot.bound and slot.host == facts.node and (old is None or not old.bound or old.lease != slot.lease):
@@ -216,12 +233,53 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
         if not slot.bound and old is not None and old.bound:
             released.add(str(endpoint))
     return {
-        "changed": outcome.changed or before is None or bool(allocated),
-        "version": outcome.value.version,
+        "changed": outcome.changed or before is None or bool(allocated) or bool(changes["voters_changed"]),
+        "version": newest.version,
+        "voters": [str(voter.node) for voter in newest.voters],
+        **changes,
         "allocated": allocated,
         "released": sorted(released),
         "waiting": {str(endpoint): why for endpoint, why in last.waiting.items()},
     }
+
+
+def _others(view: View, network: str, here: NodeId) -> list[NodeId]:
+    """Hosts that hold the ledger, when all voters that are known here have left: those of lease holders, a few."""
+    holding = view.networks[network].participants()
+    return [node for node in sorted(view.hosts) if node != here and node.provider in holding][:_MOST_OTHERS]
+
+
+def _reshape(paths: Paths, proposer: Proposer, view: View, here: NodeId, value: Value) -> dict[str, Any]:
+    """Bring the voters to what they should be, and tell those who left that they may go.
+
+    One host tries first; the others once they find the same change wanted in two runs. What isn't done by this run is
+    done by another, so a failure is told and is no error.
+    """
+    told: dict[str, Any] = {"voters_changed": [], "voters_waiting": {}}
+    network, store = value.network, Store(paths.voter_database)
+    try:
+        reshaping = Membership(proposer, view)
+        step = membership.wanted(value, view)
+        word = "" if step is None else str(step)
+        before = store.note("wanted", network)
+        if word != before:
+            store.write_note("wanted", network, word)
+        if step is not None and (word == before or membership.has_turn(value, view.networks[network], here)):
+            try:
+                reshaping.run()
+            except AvpnError as error:
+                told["voters_waiting"][str(here)] = str(error)
+        told["voters_changed"] = [str(one) for one in reshaping.steps]
+        told["voters_waiting"] |= {str(node): why for node, why in reshaping.waiting.items()}
+        known = present(proposer.known, "the newest value").value
+        if any(voter.node == here for voter in known.voters):
+            heard = set(store.note("dismissed", network).split())
+            gone = reshaping.dismiss(heard)
+            if gone - heard:
+                store.write_note("dismissed", network, " ".join(sorted(heard | gone)[-_MOST_DISMISSED:]))
+    finally:
+        store.close()
+    return told
 
 
 def _with_record(value: Value, view: View) -> Value:

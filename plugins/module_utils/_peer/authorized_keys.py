@@ -36,8 +36,9 @@ def lookup(paths: Paths, user: str, kind: str, key: str) -> str | None:
     from .._chain.view import load_view
     from . import config, keys
     from .identities import Identities
+    from .votes import votes
 
-    identities = Identities(load_view(paths.view), config.load(paths.host_config).id)
+    identities = Identities(load_view(paths.view), config.load(paths.host_config).id, votes(paths))
     if not identities.roles_of(offered):
         _ask_for_view(paths)
         return None

@@ -28,6 +28,7 @@ from .identities import Identities
 from .limits import Limits
 from .paths import Paths
 from .pull import Pull
+from .votes import votes
 
 _CHAIN_SECONDS = 60.0  # for one reading; a node that drips its answers doesn't keep peers from being asked
 
@@ -44,7 +45,7 @@ def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
     if "chain" in problems and not paths.view.exists():
         raise Unavailable(problems["chain"], where="chain")
     view = load_view(paths.view)
-    identities = Identities(view, config.id)
+    identities = Identities(view, config.id, votes(paths))
     news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities)}
     limits = Limits(paths.limits, "this host")
     with client(paths, config, view) as calls, contextlib.closing(limits):
@@ -172,13 +173,14 @@ def _ring(paths: Paths, identities: Identities, pull: Pull, due: bool) -> bool:
 def _forget(paths: Paths, view: View, identities: Identities) -> None:
     """Remove what is kept of networks that this host has left for good (R12).
 
-    A founder goes on voting: its voter's state and the ledger stay, the tenant's policies don't.
+    Who votes goes on voting, lease or not, until it is shown that others hold what it holds. What stays then is the
+    way to those others, as long as the network's record stands on chain.
     """
     from .._manifest.store import ManifestStore
     from .._quorum.cache import LedgerCache
     from . import ledgers
 
-    manifests = ManifestStore(paths.manifests)
+    manifests, voting = ManifestStore(paths.manifests), _leave(paths, view, identities)
     for network in set(ledgers.networks(paths)) | set(manifests.networks()):
         entry = identities.networks.get(network)
         gone = record_gone(view, network) or (network in view.networks and entry is None)
@@ -186,8 +188,39 @@ def _forget(paths: Paths, view: View, identities: Identities) -> None:
         if not left or _still_bound(paths, network, identities):
             continue
         manifests.remove(network)
-        if gone:
+        if gone or network not in voting:
             LedgerCache(paths.ledgers).remove(network)
+
+
+def _leave(paths: Paths, view: View, identities: Identities) -> frozenset[str]:
+    """Leave the networks that this host doesn't vote in any more, as far as its own cached ledgers prove it, and
+    forget those whose record is gone. Returns the networks whose value its voter keeps."""
+    if not paths.voter_database.exists():
+        return frozenset()
+    from .._quorum.cache import LedgerCache
+    from .._quorum.leaving import leave, serves
+    from .._quorum.store import Store
+
+    store, cache, voting = Store(paths.voter_database), LedgerCache(paths.ledgers), set()
+    try:
+        for network in store.networks():
+            if record_gone(view, network):
+                store.forget(network)
+                continue
+            entry = view.networks.get(network)
+            if entry is None:
+                voting.add(network)
+                continue
+            record = entry.record
+            leave(store, identities.here, network, cache.load(network, record.generation, record.founders))
+            if serves(store, identities.here, network):
+                voting.add(network)
+            elif not (identities.takes_part(network) or store.left(network)):
+                # It never voted, so there is nothing that it must not forget.
+                store.forget(network)
+    finally:
+        store.close()
+    return frozenset(voting)
 
 
 def _still_bound(paths: Paths, network: str, identities: Identities) -> bool:

@@ -10,7 +10,7 @@ is refused: whoever may not learns nothing about what exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -19,6 +19,7 @@ from .._common import fields
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
 from .keys import fingerprint
+from .votes import Votes
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,26 @@ def parse_role(text: object) -> Role:
 class Identities:
     """The roles that a view gives to SSH keys, as far as they concern the host ``here``."""
 
-    def __init__(self, view: View, here: NodeId) -> None:
+    def __init__(self, view: View, here: NodeId, votes: Mapping[str, Votes] | None = None) -> None:
         self.view = view
         self.here = here
+        self._votes = votes or {}  # by network id: what this host's voter knows of
         self.networks = {
             network: entry
             for network, entry in view.networks.items()
-            if here.provider in entry.participants() or here in _voters(entry)
+            if here.provider in entry.participants() or here in _named(entry) or network in self._votes
         }
+
+    def votes(self, network: str) -> bool:
+        """Whether this host votes there, or serves until the voters after it hold the value."""
+        found = self._votes.get(network)
+        return found is not None and not found.gone
+
+    def _voters(self, entry: NetworkView) -> set[NodeId]:
+        """Hosts that may ask without holding a lease."""
+        found = self._votes.get(entry.record.id)
+        voting = {node for node in found.voters if node.provider not in entry.record.evicted} if found else set()
+        return _named(entry) | voting
 
     def takes_part(self, network: str) -> bool:
         """Whether this host's provider holds a running lease there; a host that only votes needs no manifest."""
@@ -79,7 +92,7 @@ class Identities:
         return (
             entry is not None
             and node in self.view.hosts
-            and (node.provider in entry.participants() or node in _voters(entry))
+            and (node.provider in entry.participants() or node in self._voters(entry))
         )
 
     def common_networks(self, node: NodeId) -> list[str]:
@@ -143,7 +156,7 @@ def parse_network(value: object) -> str:
     return fields.hex64(value, "network")
 
 
-def _voters(entry: NetworkView) -> set[NodeId]:
+def _named(entry: NetworkView) -> set[NodeId]:
     """Hosts that may vote without holding a lease: founders and witnesses, unless the tenant evicted them."""
     named = {voter.node for voter in entry.record.founders} | set(entry.record.witnesses)
     return {node for node in named if node.provider not in entry.record.evicted}

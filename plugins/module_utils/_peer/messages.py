@@ -49,6 +49,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "learn": Operation(PROVIDER, required=None),
     "fetch": Operation(PROVIDER, required=None),
     "ready": Operation(PROVIDER, required=None),
+    "leave": Operation(PROVIDER, required=None),
     "manifest-put": Operation(EITHER, required=frozenset({"manifest"})),
     "manifest-get": Operation(EITHER),
     "hint": Operation(PROVIDER, required=frozenset({"kind", "version"})),

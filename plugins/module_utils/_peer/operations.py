@@ -26,6 +26,7 @@ from .identities import Identities, Node, Role, Tenant, refuse
 from .limits import Limits
 from .messages import OPERATIONS, Request
 from .paths import Paths
+from .votes import votes
 
 if TYPE_CHECKING:
     from .voter import Voter
@@ -94,7 +95,7 @@ class Host:
         except OSError as error:
             raise Unavailable("this host has no view of the chain yet") from error
         if self._known is None or stamp != self._stamp:
-            self._known = Identities(load_view(self._paths.view), self._config.id)
+            self._known = Identities(load_view(self._paths.view), self._config.id, votes(self._paths))
             self._stamp = stamp
         return self._known
 
@@ -132,6 +133,7 @@ class Host:
             "learn": self._quorum,
             "fetch": self._quorum,
             "ready": self._quorum,
+            "leave": self._quorum,
             "manifest-put": self._manifest_put,
             "manifest-get": self._manifest_get,
             "hint": self._hint,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from .._chain.model import Lease, NetworkView, View
+from .._quorum.membership import has_turn, wanted
 from .._quorum.value import Value
 from .config import HostConfig
 
@@ -30,6 +31,8 @@ def pending(view: View, entry: NetworkView, value: Value | None, config: HostCon
     for slot in here:
         if slot.lease in closed and closed[slot.lease] + config.release_blocks <= view.height:
             return f"lease {slot.lease} is closed and holds addresses"
+    if has_turn(value, entry, config.id) and mine and (step := wanted(value, view)) is not None:
+        return f"the voters are to be changed ({step})"
     own = value.hosts.get(config.id)
     if own is not None and not mine and not here:
         return "this host has left and is still in the ledger"

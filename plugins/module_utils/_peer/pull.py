@@ -197,7 +197,7 @@ class Pull:
 def keep(paths: Paths, entry: NetworkView, update: Update) -> bool:
     """Verify an update of a ledger against the record's founders and cache it; tells whether it was newer."""
     from .._quorum.cache import LedgerCache, verify_signatures
-    from .._quorum.proposer import verified_update
+    from .._quorum.updates import verified_update
 
     record, cache = entry.record, LedgerCache(paths.ledgers)
     certified = verified_update(update, cache.load(record.id, record.generation, record.founders), record)

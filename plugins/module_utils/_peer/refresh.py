@@ -63,23 +63,24 @@ def read(paths: Paths, config: HostConfig) -> View:
     from .._chain.reading import read_view
     from .._chain.sources import ChainOptions, Sources
     from .ledgers import references
+    from .votes import votes
 
     file = carrier_file(config.chain)
     if file is not None and not config.chain.endpoints:
         return FileCarrier(file).view()
     previous = _previous(paths)
     owners = {network: owner for network, (owner, _name) in previous.names.items()} if previous else {}
-    known = references(paths, owners)
+    known, voted = references(paths, owners), votes(paths)
     options = ChainOptions(config.chain.chain_id, config.chain.endpoints, config.chain.own, config.chain.ca_file)
     with Sources(options) as sources:
         return read_view(
             sources,
             provider=config.provider,
-            keep=known.networks,
-            names=known.names,
+            keep=known.networks | voted.keys(),
+            names={**{network: (one.owner, one.name) for network, one in voted.items()}, **known.names},
             previous=previous,
             deployments=known.deployments,
-            providers=known.providers,
+            providers=known.providers | {node.provider for one in voted.values() for node in one.voters},
             carrier=FileCarrier(file) if file is not None else None,
         )
 

@@ -22,7 +22,7 @@ from .paths import Paths
 
 
 class Voter:
-    """Answers ``prepare``, ``accept``, ``learn`` and ``fetch``."""
+    """Answers the quorum's operations."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Voter:
 
     def _position(self, network: str) -> tuple[int, int] | None:
         state = self._acceptor.store.network(network)
-        return None if state is None else state.have
+        return None if state is None or state.gone else state.have
 
     def _from_cache(self, document: dict[str, Any], stored: tuple[int, int] | None) -> dict[str, Any] | None:
         """What the cache has beyond what the acceptor holds: a host that doesn't vote has only that."""

@@ -23,10 +23,10 @@ from . import answers, codec
 from .answers import Answer
 from .change import apply_change
 from .constants import MAX_LINKS
-from .errors import RuleBroken, Unseen
-from .evidence import Statement
-from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter
-from .requests import Accept, Fetch, Learn, Prepare, ReadyRequest, Request, parse_request
+from .errors import BadProof, RuleBroken, Unseen
+from .evidence import Statement, check_ready
+from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter, follow
+from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Request, parse_request
 from .rules import check
 from .signing import Signer
 from .store import NetworkState, Pending, Store
@@ -88,6 +88,9 @@ class Acceptor:
         try:
             state = self._state(entry, view)
             self._check_caller(caller, entry, state)
+            joins = isinstance(request, (Learn, ReadyRequest)) and self._may_join(entry)
+            if state.gone and not joins:
+                return answers.Left(self.store.links(state, None, state.version + 1))
             return self._dispatch(request, caller, state, view)
         except RuleBroken as error:
             return answers.RejectedBy(error.rule, _short(error))
@@ -101,6 +104,8 @@ class Acceptor:
             return self._learn(request, state)
         if isinstance(request, ReadyRequest):
             return self._ready(request, state)
+        if isinstance(request, Leave):
+            return self._leave(request, state)
         if request.ballot.node != caller:
             raise NotPermitted("is not the caller's", where="ballot.node")
         if isinstance(request, Prepare):
@@ -176,6 +181,46 @@ class Acceptor:
                     return answers.Lacking(state.have)
                 state = advanced
         return answers.Learned(state.version)
+
+    def _may_join(self, entry: NetworkView) -> bool:
+        """Whether this host could vote (again): one that left keeps nothing unless it could."""
+        return self.node.provider in entry.participants() or self.node in entry.record.witnesses
+
+    def _leave(self, request: Leave, state: NetworkState) -> Answer:
+        """Go, if those who decide now are shown to hold what this host holds."""
+        if self.store.network(state.network) is None:
+            return answers.Left(self.store.links(state, None, state.version + 1))
+        links = tuple(link for link in request.links if link.version > state.version)
+        where = (state.network, state.generation)
+        deciders, named = follow(state.voters, links, *where, seated=self.store.seated(state))
+        if any(voter.node == self.node and voter.incarnation == self.store.incarnation for voter in deciders):
+            raise RuleBroken("leave-voter", f"{self.node} votes, as far as is shown")
+        if named < 0:
+            raise RuleBroken("leave-voter", "the founders are the voters still")
+        certificate = request.certificate
+        if certificate is not None:
+            instance = certificate.instance
+            if (instance.network, instance.generation) != where or instance.version <= max(named, state.version):
+                raise BadProof("is of no later version of this ledger", where="certificate")
+            # Whoever has accepted a later version holds it, whether or not it came to be decided.
+            certificate.verify(deciders)
+        else:
+            first = next(iter(request.ready), None)
+            if first is None or first.version < max(named, state.version):
+                raise BadProof("shows nobody who holds this version or a later one", where="ready")
+            check_ready(
+                request.ready,
+                deciders,
+                network=state.network,
+                generation=state.generation,
+                version=first.version,
+                hash_=first.hash,
+            )
+        with self.store.transaction() as database:
+            now = self._begun(database, state)
+            if now.version == state.version and not now.gone:
+                now = self.store.leave(database, now, links)
+        return answers.Left(self.store.links(now, None, now.version + 1))
 
     def _ready(self, request: ReadyRequest, state: NetworkState) -> Answer:
         """Any host of the network may be asked: it becomes a voter only by a certificate, which shows its consent."""

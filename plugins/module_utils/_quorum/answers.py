@@ -14,8 +14,8 @@ from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from . import entry_codec
 from .evidence import Statement, ready_from_json
-from .messages import Acceptance, Ballot, Promise
-from .requests import Update, parse_have
+from .messages import Acceptance, Ballot, Link, Promise
+from .requests import Update, parse_have, parse_links
 
 _MAX_WAIT = 3_600_000
 
@@ -133,13 +133,23 @@ class Ready:
         return {"ready": self.statement.to_json()}
 
 
-Answer = Union[Promised, Refused, Newer, Lacking, Accepted, RejectedBy, NotSeen, Learned, Fetched, Ready]
+@dataclass(frozen=True)
+class Left:
+    """This host doesn't vote any more and holds nothing; the links lead to the voters after it."""
+
+    links: tuple[Link, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        return {"left": [link.to_json() for link in self.links]}
+
+
+Answer = Union[Promised, Refused, Newer, Lacking, Accepted, RejectedBy, NotSeen, Learned, Fetched, Ready, Left]
 
 
 def parse_answer(document: Any, where: str) -> Answer:
     """A voter's answer; InvalidInput if it isn't one. ``where`` names the voter."""
     kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen"}
-    kinds |= {"learned", "fetched", "ready"}
+    kinds |= {"learned", "fetched", "ready", "left"}
     raw = fields.obj(document, where, required=set(), optional=kinds | {"change"})
     (kind, *others) = sorted(raw.keys() - {"change"}) or [""]
     if others or not kind or ("change" in raw) != (kind == "promise"):
@@ -173,6 +183,8 @@ def parse_answer(document: Any, where: str) -> Answer:
         return NotSeen(
             fields.text(body["what"], f"{at}.what", most=1000), fields.integer(body["height"], f"{at}.height")
         )
+    if kind == "left":
+        return Left(parse_links(body, at))
     if kind == "ready":
         return Ready(ready_from_json(body, at))
     if kind == "learned":

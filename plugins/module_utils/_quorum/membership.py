@@ -54,6 +54,18 @@ def wanted(value: Value, view: View, without: Collection[Voter] = ()) -> Step | 
     return Step(tuple(sorted(voters)), added, removed, why)
 
 
+def has_turn(value: Value, network: NetworkView, node: NodeId) -> bool:
+    """Whether a host is the one to change voters first: of those that vote and hold a lease, one by a hash.
+
+    So that not all try at once; whoever else finds in a later run that the change is wanted still, tries as well.
+    """
+    holding = network.participants()
+    able = [voter.node for voter in value.voters if voter.node.provider in holding]
+    if not able:
+        return True
+    return node == min(able, key=lambda one: _mixed(value.network, f"{value.seated}/{one}"))
+
+
 def gone(record: NetworkRecord, leases: Iterable[Lease], node: NodeId, height: int) -> bool:
     """Whether a host had no business in the network at ``height`` any more, by this record: it is no witness, and its
     provider isn't permitted, or every lease of a member there was closed k blocks before."""

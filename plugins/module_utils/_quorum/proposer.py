@@ -13,7 +13,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,21 +23,24 @@ from .._common.errors import AvpnError, InvalidInput, Unavailable
 from .._common.ids import NodeId
 from . import answers, codec
 from .cache import LedgerCache
-from .change import Change, apply_change, change_from_json, genesis
+from .change import Change, apply_change, genesis
 from .errors import BadProof, NoMajority, OutcomeUnknown, Rejected
 from .evidence import Statement
-from .fanout import CatchUp, Fanout, Question, Transport
+from .fanout import Fanout, Question, Transport
 from .messages import (
     Acceptance,
     Ballot,
     Certificate,
     Certified,
     Instance,
+    Link,
     Promise,
     check_voter,
+    follow,
     majority,
 )
-from .requests import Accept, Fetch, Learn, Prepare, ReadyRequest, Update
+from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Update
+from .updates import forced_by, holds, teaching, verified_update
 from .value import Value
 
 Build = Callable[[Value], "Change | None"]
@@ -112,6 +115,8 @@ class Proposer:
         self._others = tuple(others)
         self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
         self._voters: tuple[Voter, ...] = record.founders if self._known is None else self._known.value.voters
+        self._seated = -1 if self._known is None else self._known.value.seated
+        self._astray = False  # the voters known here have left
         self._fanout = Fanout(transport, [voter.node for voter in self._voters])
         self._round_trips = 0
         self._pause = 0.0
@@ -168,7 +173,7 @@ class Proposer:
         found: dict[NodeId, Statement] = {}
         request = ReadyRequest(known.certificate).to_json()
         position = (*known.certificate.position, known.certificate.hash)
-        asked = self._fanout.ask(request, catch_up=_teaching(known), question=Question(seconds), nodes=list(by_node))
+        asked = self._fanout.ask(request, catch_up=teaching(known), question=Question(seconds), nodes=list(by_node))
         for node, answer in asked:
             if isinstance(answer, answers.Newer):
                 self._take(answer.update, known)
@@ -177,6 +182,17 @@ class Proposer:
                 if statement.is_of(self._record.id, *position) and statement.by(by_node[node]):
                     found[node] = statement
         return found
+
+    def dismiss(self, nodes: Collection[NodeId], seconds: float = 5.0) -> set[NodeId]:
+        """Tell hosts that don't vote any more that they may go, with the proof; those that have gone."""
+        known = present(self._known, f"a value of {self._record.name}")
+        value = known.value
+        leave = Leave(value.network, known.trail(), known.certificate)
+        if value.version == value.seated:
+            ready = tuple(self.ready(value.voters, seconds).values())
+            leave = Leave(value.network, known.trail(), ready=ready)
+        asked = self._fanout.ask(leave.to_json(), question=Question(seconds), nodes=nodes)
+        return {node for node, answer in asked if isinstance(answer, answers.Left)}
 
     def _fetch(self, attempt: _Attempt, seconds: float, others: Sequence[NodeId] | None = None) -> bool:
         """Ask the voters (or ``others``) once, until a majority has answered; tells whether anybody has."""
@@ -232,7 +248,7 @@ class Proposer:
             if attempt.newer:
                 break
             if len(attempt.promises) >= majority(self._voters):
-                forced = _forced(attempt, self._record.owner)
+                forced = forced_by(attempt.promises.values(), self._record.owner)
                 if forced is None:
                     return True
                 self._decide(known, forced[0], apply_change(value, hash_, forced[0]), deadline)
@@ -261,8 +277,14 @@ class Proposer:
         changed = False
         self._pause, losses = 0.0, 0
         while True:
+            if self._astray and time.monotonic() < deadline:
+                self._astray = False
+                self.fetch(max(_FIRST_PAUSE, min(10.0, deadline - time.monotonic())))
             known = self._known
             if known is None:
+                if time.monotonic() > deadline or self._seated >= 0:
+                    what = "the founders have left, and nobody was found who has the ledger"
+                    raise NoMajority(what, where=self._record.name, remedy="Run again when its voters are back")
                 start = genesis(self._record, self._height)
                 self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
                 continue
@@ -300,7 +322,7 @@ class Proposer:
             if attempt.newer:
                 return self._is_known(wanted)
             if len(attempt.promises) >= majority(self._voters):
-                forced = _forced(attempt, self._record.owner)
+                forced = forced_by(attempt.promises.values(), self._record.owner)
                 if forced is not None and forced[1] != hash_:
                     # If ours was accepted somewhere before, it may still be found there and be finished.
                     change, hash_ = forced
@@ -383,7 +405,7 @@ class Proposer:
                 except BadProof as error:
                     attempt.excuses[node] = str(error)
                     continue
-                if promise.accepted is not None and not _holds(parent, promise, answer.change, self._record.owner):
+                if promise.accepted is not None and not holds(parent, promise, answer.change, self._record.owner):
                     attempt.excuses[node] = "shows an accepted value and doesn't send it"
                     continue
                 attempt.promises[node] = answer
@@ -424,7 +446,7 @@ class Proposer:
     def _ask(
         self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: _Attempt
     ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
-        catch_up = None if parent is None else _teaching(parent)
+        catch_up = None if parent is None else teaching(parent)
         question, first, refused = Question(max(0.05, deadline - time.monotonic())), True, False
         attempt.sent = question.sent
         asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
@@ -455,6 +477,9 @@ class Proposer:
                 self._shown = max(filter(None, (self._shown, answer.shown)), key=lambda one: one.ballot)
             attempt.wait = max(attempt.wait, answer.wait)
             attempt.excuses[node] = f"has promised {answer.holder}"
+        elif isinstance(answer, answers.Left):
+            attempt.newer = self._heard(answer.links) or attempt.newer
+            attempt.excuses[node] = "has left the network"
         elif isinstance(answer, answers.RejectedBy):
             attempt.rejections[node] = answer
         elif isinstance(answer, answers.NotSeen):
@@ -479,10 +504,25 @@ class Proposer:
     def _keep(self, certified: Certified) -> None:
         if self._known is None or certified.certificate.position > self._known.certificate.position:
             self._known = certified
-            self._turn_to(certified.value.voters)
+            self._turn_to(certified.value.voters, certified.value.seated)
 
-    def _turn_to(self, voters: tuple[Voter, ...]) -> None:
-        """These decide the next version."""
+    def _heard(self, links: Sequence[Link]) -> bool:
+        """A host that has left names those after it; tells whether that is news."""
+        try:
+            voters, seated = follow(self._record.founders, links, self._record.id, self._record.generation)
+        except InvalidInput:
+            return False
+        if seated <= self._seated:
+            return False
+        self._turn_to(voters, seated)
+        self._astray = True
+        return True
+
+    def _turn_to(self, voters: tuple[Voter, ...], seated: int) -> None:
+        """These decide the next version, named by the version ``seated``."""
+        if seated < self._seated:
+            return
+        self._seated = seated
         if voters != self._voters:
             self._voters = voters
             self._fanout.turn_to(voter.node for voter in voters)
@@ -504,7 +544,7 @@ class Proposer:
         # Most hold the value already and need its certificate only; who doesn't gets it whole. Whoever voted until
         # now is told as well: it might have to go.
         nodes = sorted(deciders | {voter.node for voter in value.voters})
-        self._fanout.tell(Learn(certificate).to_json(), catch_up=_teaching(certified), nodes=nodes)
+        self._fanout.tell(Learn(certificate).to_json(), catch_up=teaching(certified), nodes=nodes)
 
     def _refuse_hopeless(self, attempt: _Attempt) -> None:
         """Raise Rejected once so many voters refuse by rules that no majority is left."""
@@ -530,58 +570,9 @@ class Proposer:
         return NoMajority(what, where=self._record.name, remedy="Nothing was changed; run again when they are back")
 
 
-def verified_update(update: Update, known: Certified | None, record: NetworkRecord) -> Certified:
-    """The certified value an update leads to, checked from the founders on chain. BadProof or InvalidInput if not."""
-    value = update.value
-    if value is None:
-        # Only the last value's hash is proven and only its parent's hash is part of it, so those between need none.
-        value, parent = None if known is None else known.value, update.certificate.instance.parent
-        for change in update.changes:
-            value = apply_change(value, parent, change_from_json(change, "changes", record.owner))
-    if value is None or value.generation != record.generation:
-        raise BadProof("is not of this generation", where="update")
-    links = update.links
-    if known is not None and known.value.generation == value.generation and known.value.version < value.version:
-        since = known.value.version
-        links = (*known.trail(), *(link for link in links if link.version > since))
-    certified = Certified(update.certificate, value, links)
-    certified.verify(record.founders, record.id)
-    return certified
-
-
-def _teaching(certified: Certified) -> CatchUp:
-    """What brings a voter up to this version, given what it has."""
-    return lambda have: Learn.of(certified, have).to_json()
-
-
 def fetch_newest(
     transport: Transport, node: NodeId, record: NetworkRecord, cache: LedgerCache | None, *, seconds: float = 10.0
 ) -> Certified | None:
     """The newest certified value that a majority of the voters knows, for readers; kept in the cache."""
     with Proposer(transport, node, record, 0, cache=cache) as reader:
         return reader.fetch(seconds)
-
-
-def _forced(attempt: _Attempt, owner: str) -> tuple[Change, str] | None:
-    """The change and hash of the highest accepted ballot that the promises show, if any."""
-    shown = [one for one in attempt.promises.values() if one.promise.accepted is not None]
-    if not shown:
-        return None
-    highest = max(shown, key=_accepted)
-    return change_from_json(highest.change, "change", owner), _accepted(highest).hash
-
-
-def _accepted(answer: answers.Promised) -> Ballot:
-    return present(answer.promise.accepted, "the accepted ballot")
-
-
-def _holds(parent: Certified | None, promise: Promise, change: object, owner: str) -> bool:
-    """Whether the change sent along is that of the accepted ballot."""
-    accepted = present(promise.accepted, "the accepted ballot")
-    try:
-        child = apply_change(
-            parent.value if parent else None, promise.instance.parent, change_from_json(change, "change", owner)
-        )
-        return codec.value_hash(child) == accepted.hash
-    except InvalidInput:
-        return False

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What proposers ask voters, as values: prepare, accept, learn, fetch, ready.
+"""What proposers ask voters, as values: prepare, accept, learn, fetch, ready, leave.
 
 On the wire each is one JSON object with ``op``, ``network`` and ``as`` beside the fields here.
 """
@@ -19,6 +19,7 @@ from .change import Change, change_from_json, change_json
 from .codec import value_from_json, value_json
 from .constants import MAX_LINKS
 from .entry_codec import parse_node
+from .evidence import Statement, ready_from_json
 from .messages import Ballot, Certificate, Certified, Instance, Link, Promise
 from .value import MAX_VOTERS, Value
 
@@ -146,7 +147,30 @@ class ReadyRequest:
         return {"op": "ready", "network": network, "certificate": self.certificate.to_json()}
 
 
-Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest]
+@dataclass(frozen=True)
+class Leave:
+    """Shows a host that it doesn't vote any more and that the voters after it hold the value.
+
+    ``links`` lead to them from the founders. Either ``certificate``, of a version that they decided, or ``ready``,
+    statements of a majority of them, proves it.
+    """
+
+    network: str
+    links: tuple[Link, ...]
+    certificate: Certificate | None = None
+    ready: tuple[Statement, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "op": "leave",
+            "network": self.network,
+            "links": _links_json(self.links),
+            "certificate": None if self.certificate is None else self.certificate.to_json(),
+            "ready": [one.to_json() for one in self.ready],
+        }
+
+
+Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest, Leave]
 
 _COMMON = {"op", "network", "as"}
 _FIELDS = {
@@ -155,6 +179,7 @@ _FIELDS = {
     "learn": {"certificate", "value", "links"},
     "fetch": {"have"},
     "ready": {"certificate"},
+    "leave": {"links", "certificate", "ready"},
 }
 
 
@@ -164,7 +189,7 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
         raise InvalidInput(f"must be an object, not {fields.kind(document)}", where="request")
     op = document.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
-        raise InvalidInput("must be prepare, accept, learn, fetch or ready", where="op")
+        raise InvalidInput("must be prepare, accept, learn, fetch, ready or leave", where="op")
     raw = fields.obj(document, "", required=_COMMON | _FIELDS[op])
     network = fields.hex64(raw["network"], "network")
     caller = parse_node(raw["as"], "as")
@@ -173,6 +198,9 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
     certificate = None if raw["certificate"] is None else Certificate.from_json(raw["certificate"], "certificate")
     if certificate is not None and certificate.instance.network != network:
         raise InvalidInput("is of another network", where="certificate.network")
+    if op == "leave":
+        ready = tuple(fields.items(raw["ready"], "ready", ready_from_json, most=MAX_VOTERS))
+        return Leave(network, parse_links(raw["links"], "links"), certificate, ready), caller
     if op in ("learn", "ready"):
         if certificate is None:
             raise InvalidInput("is missing", where="certificate")

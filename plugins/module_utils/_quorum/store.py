@@ -19,7 +19,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -207,6 +207,11 @@ class Store:
         query = "SELECT count(*) AS count FROM links WHERE network = ? AND generation = ?"
         return int(self._row(query, state.network, state.generation)["count"])
 
+    def all_voters(self, state: NetworkState) -> list[tuple[Voter, ...]]:
+        """Everybody who ever voted in this generation, as far as is known here: the founders, then each change."""
+        links = self.links(state, None, state.version + 1)
+        return [state.founders, *(link.header.voters for link in links)]
+
     def seated(self, state: NetworkState) -> int:
         """The version that named the voters of the next one; -1: they are the founders."""
         query = "SELECT max(version) AS version FROM links WHERE network = ? AND generation = ? AND version <= ?"
@@ -279,6 +284,60 @@ class Store:
     def remember_checked(self, hash_: str, value: Value) -> None:
         """A value of this hash is about to be accepted: if it is certified, it needn't be read again."""
         self._checked = hash_, value
+
+    def leave(self, database: sqlite3.Connection, state: NetworkState, links: Sequence[Link]) -> NetworkState:
+        """Drop value, changes and votes of a network. What is kept is which version it was left with, and the links."""
+        last = links[-1] if links else None
+        if last is not None and last.version > state.version:
+            for link in links:
+                self._add_link(database, link)
+            certificate, voters = last.certificate, last.header.voters
+            state = replace(state, voters=voters, version=last.version, hash=certificate.hash, certificate=certificate)
+        for table in ("changes", "pending", "holds"):
+            database.execute(f"DELETE FROM {table} WHERE network = ?", (state.network,))  # noqa: S608 - names of ours
+        certificate_ = present(state.certificate, f"the certificate of {state.network}")
+        database.execute(
+            "UPDATE networks SET version = ?, hash = ?, certificate = ?, voters = ?, gone = 1,"
+            " snapshot_version = -1, snapshot = NULL WHERE network = ?",
+            (
+                state.version,
+                state.hash,
+                canonical.dumps(certificate_.to_json()),
+                _voters_bytes(state.voters),
+                state.network,
+            ),
+        )
+        self._values.clear()
+        return replace(state, gone=True)
+
+    def forget(self, network: str) -> bool:
+        """Drop everything of a network whose record is gone from the chain; tells whether there was anything."""
+        with self.transaction() as database:
+            for table in ("changes", "pending", "holds", "links", "evidence"):
+                database.execute(f"DELETE FROM {table} WHERE network = ?", (network,))  # noqa: S608 - names of ours
+            found = database.execute("DELETE FROM networks WHERE network = ?", (network,)).rowcount
+            database.execute("DELETE FROM meta WHERE key LIKE ?", (f"% {network}",))
+        self._values.clear()
+        return found > 0
+
+    def left(self, network: str) -> bool:
+        """Whether this host voted there and has left."""
+        row = self._row("SELECT gone FROM networks WHERE network = ?", network)
+        return row is not None and bool(row["gone"])
+
+    def networks(self) -> list[str]:
+        """Ids of all networks that something is kept of."""
+        return [str(row["network"]) for row in self._connection().execute("SELECT network FROM networks")]
+
+    def note(self, what: str, network: str) -> str:
+        """A word that this host left itself about a network; empty: none."""
+        row = self._row("SELECT value FROM meta WHERE key = ?", f"{what} {network}")
+        return "" if row is None else str(row["value"])
+
+    def write_note(self, what: str, network: str, word: str) -> None:
+        """Leave a word for the next run."""
+        with self.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"{what} {network}", word))
 
     def certify_pending(
         self, database: sqlite3.Connection, state: NetworkState, certificate: Certificate

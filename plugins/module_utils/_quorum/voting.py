@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from .._chain.model import View, Voter
@@ -12,9 +13,24 @@ from .._common.ids import NodeId
 from .change import Change
 from .evidence import Evidence
 from .membership import Step, wanted
-from .messages import majority
+from .messages import Certified, majority
 from .proposer import Outcome, Proposer
 from .value import Value
+
+_MOST_LEAVERS = 16  # told in one run
+
+
+def leavers_of(certified: Certified) -> dict[str, NodeId]:
+    """Hosts that the last changes of voters took out and that don't vote now, by ``node@version of the change``."""
+    links = certified.trail()
+    present = {voter.node for voter in certified.value.voters}
+    found: dict[str, NodeId] = {}
+    before = certified.value.record.founders
+    for link in links:
+        out = {voter.node for voter in before} - {voter.node for voter in link.header.voters}
+        found.update({f"{node}@{link.version}": node for node in out if node not in present})
+        before = link.header.voters
+    return dict(list(found.items())[-_MOST_LEAVERS:])
 
 
 @dataclass
@@ -34,6 +50,18 @@ class Membership:
         outcome = self.proposer.propose(self._build)
         self._note(outcome.value)
         return outcome
+
+    def dismiss(self, told: Collection[str]) -> set[str]:
+        """Tell those who voted before that they may go, except whom ``told`` names; who has gone, in the same words.
+
+        Best effort: a host that is away is told by somebody's later run.
+        """
+        known = self.proposer.known
+        if known is None:
+            return set()
+        leavers = {word: node for word, node in leavers_of(known).items() if word not in told}
+        gone = self.proposer.dismiss(sorted(set(leavers.values()))) if leavers else set()
+        return {word for word, node in leavers.items() if node in gone}
 
     def _build(self, value: Value) -> Change | None:
         self._note(value)

@@ -27,7 +27,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Lim
 from ansible_collections.akash.avpn.plugins.module_utils._peer.pull import Pull
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import genesis
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import value_hash
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import genesis_parent, value_hash
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
     Acceptance,
     Ballot,
@@ -36,6 +36,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
     Instance,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner, sign_batch
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import NetworkState, Store
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 if TYPE_CHECKING:
@@ -211,6 +212,13 @@ def test_a_founder_without_a_lease_has_no_manifest_any_more(world: Channel, tmp_
     tree, _unused = other(world, tmp_path)
     ManifestStore(tree.paths.manifests).adopt(signed, entry.record)
     LedgerCache(tree.paths.ledgers).save(certified(entry, SIGNERS))
+    record, store = entry.record, Store(tree.paths.voter_database)
+    founders, parent = record.founders, genesis_parent(network, record.generation, record.base)
+    state = NetworkState(network, record.owner, record.name, record.generation, founders, founders, -1, parent, None)
+    with store.transaction() as database:
+        store.begin(database, state)
+        store.certify(database, state, certified(entry, SIGNERS))
+    store.close()
     view = scene.view([left], list(world.hosts.values()))
     identities = Identities(view, P2)
     gather._forget(tree.paths, view, identities)
