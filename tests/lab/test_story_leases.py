@@ -17,10 +17,11 @@ pytestmark = pytest.mark.lab
 
 
 def kept(network: str) -> list[str]:
-    """What a founder's host that has left keeps: its voter's memory with the ledger it votes on, and the chain's and
-    its own history. In words of `traces`, which name the rest: namespaces, keys, rules, units, the tenant's policies.
+    """What a founder's host that has left may keep: the tombstone in its voter's database, and the chain's and its own
+    history. The ledger goes once another version has been agreed without it. In words of `traces`, which name the rest:
+    namespaces, keys, rules, units, the tenant's policies.
     """
-    voter = ["/var/lib/avpn/voter.db", "/var/lib/avpn/voter.db-wal", f"/var/lib/avpn/ledger/{network}.json"]
+    voter = ["/var/lib/avpn/voter.db", "/var/lib/avpn/voter.db-wal"]
     return [*voter, "/var/lib/avpn/view.json", "/var/lib/avpn-host/announced.json", "/var/lib/avpn-host/reconcile.json"]
 
 

@@ -30,6 +30,7 @@ from .paths import Paths
 from .pull import Pull
 from .votes import votes
 
+_VOTERS_EVERY = 120.0  # seconds between two requests for one network's voters
 _CHAIN_SECONDS = 60.0  # for one reading; a node that drips its answers doesn't keep peers from being asked
 
 
@@ -243,7 +244,7 @@ def _ask_for_reconciliation(
     """Drop a request when something has to be agreed, at most once in an interval."""
     from .._quorum.cache import LedgerCache
     from . import ledgers
-    from .pending import pending
+    from .pending import pending, voters_pending
 
     cache, waiting = LedgerCache(paths.ledgers), {}
     networks = identities.view.networks
@@ -253,7 +254,12 @@ def _ask_for_reconciliation(
         if network not in worth and ledgers.position(paths, network) is not None:
             continue
         certified = cache.load(network, record.generation, record.founders)
-        reason = pending(identities.view, entry, None if certified is None else certified.value, config)
+        value = None if certified is None else certified.value
+        reason = pending(identities.view, entry, value, config)
+        voters = voters_pending(identities.view, entry, value, config) if reason is None else None
+        # A host that should vote may be away for long, and a run of the whole is dear.
+        if voters is not None and limits.take(f"voters {network}", every=_VOTERS_EVERY) == 0:
+            reason = voters
         if reason is not None:
             waiting[network] = reason
     if waiting and limits.take("reconcile", every=config.intervals.request) == 0:

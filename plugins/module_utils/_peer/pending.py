@@ -31,12 +31,18 @@ def pending(view: View, entry: NetworkView, value: Value | None, config: HostCon
     for slot in here:
         if slot.lease in closed and closed[slot.lease] + config.release_blocks <= view.height:
             return f"lease {slot.lease} is closed and holds addresses"
-    if has_turn(value, entry, config.id) and mine and (step := wanted(value, view)) is not None:
-        return f"the voters are to be changed ({step})"
     own = value.hosts.get(config.id)
     if own is not None and not mine and not here:
         return "this host has left and is still in the ledger"
     return None
+
+
+def voters_pending(view: View, entry: NetworkView, value: Value | None, config: HostConfig) -> str | None:
+    """Which change of voters waits, if it is this host's turn to make it."""
+    if value is None or config.provider not in entry.participants() or not has_turn(value, entry, config.id):
+        return None
+    step = wanted(value, view)
+    return None if step is None else f"the voters are to be changed ({step})"
 
 
 def _replicas(entry: NetworkView, lease: Lease) -> int:

@@ -159,13 +159,14 @@ def site() -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def opened(voters: int) -> Iterator[Site]:
-    """So many hosts, which are the voters; gone again at the end."""
+def opened(voters: int, hosts: int | None = None) -> Iterator[Site]:
+    """So many hosts, the first of which are the founders; gone again at the end."""
+    hosts = hosts or voters
     _user()
     base = pathlib.Path(tempfile.mkdtemp(prefix="avpn-quorum-", dir="/srv"))
     base.chmod(0o755)
-    site = Site(Chain(voters=voters, hosts=voters))
-    numbers = range(1, voters + 1)
+    site = Site(Chain(voters=voters, hosts=hosts))
+    numbers = range(1, hosts + 1)
     try:
         for number in numbers:
             subprocess.run(["ip", "address", "replace", f"{address_of(number)}/32", "dev", "lo"], check=True)
