@@ -162,10 +162,13 @@ class Proposer:
             raise self._no_majority(attempt, 0)
         return self._known
 
-    def ready(self, voters: Sequence[Voter], seconds: float = 10.0) -> dict[NodeId, Statement]:
+    def ready(
+        self, voters: Sequence[Voter], seconds: float = 10.0, needed: NodeId | None = None
+    ) -> dict[NodeId, Statement]:
         """Those of ``voters`` that say they hold the newest known value, brought up to it where they don't.
 
-        Waits for all of them, or as long as ``seconds``.
+        Waits for ``seconds``; not for long once a majority with ``needed`` has said so, and not at all once somebody
+        shows a newer value, which is then the one known.
         """
         known = present(self._known, f"a value of {self._record.name}")
         self._round_trips += 1
@@ -173,14 +176,19 @@ class Proposer:
         found: dict[NodeId, Statement] = {}
         request = ReadyRequest(known.certificate).to_json()
         position = (*known.certificate.position, known.certificate.hash)
-        asked = self._fanout.ask(request, catch_up=teaching(known), question=Question(seconds), nodes=list(by_node))
+        question = Question(seconds)
+        asked = self._fanout.ask(request, catch_up=teaching(known), question=question, nodes=list(by_node))
         for node, answer in asked:
             if isinstance(answer, answers.Newer):
                 self._take(answer.update, known)
+                if self._known is not known:
+                    break
             elif isinstance(answer, answers.Ready):
                 statement = answer.statement
                 if statement.is_of(self._record.id, *position) and statement.by(by_node[node]):
                     found[node] = statement
+            if len(found) >= majority(voters) and (needed is None or needed in found):
+                question.hurry(_FIRST_PAUSE)
         return found
 
     def dismiss(self, nodes: Collection[NodeId], seconds: float = 5.0) -> set[NodeId]:
@@ -289,6 +297,8 @@ class Proposer:
                 self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
                 continue
             change = build(known.value)
+            if self._known is not known and time.monotonic() <= deadline:
+                continue  # what it asked others for has shown a newer one
             if not change:
                 return Outcome(
                     known.value,

@@ -66,7 +66,10 @@ class Membership:
     def _build(self, value: Value) -> Change | None:
         self._note(value)
         while (step := wanted(value, self.view, self._without)) is not None:
-            ready = self.proposer.ready(step.voters, self.seconds)
+            ready = self.proposer.ready(step.voters, self.seconds, step.added.node if step.added else None)
+            known = self.proposer.known
+            if known is not None and known.value.version > value.version:
+                return None  # others were faster; it is begun again upon theirs
             if step.added is not None and step.added.node not in ready:
                 self._without.add(step.added)
                 self.waiting[step.added.node] = "doesn't say that it is ready to vote"

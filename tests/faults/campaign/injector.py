@@ -189,7 +189,7 @@ class Injector(threading.Thread):
         """A voter loses its disk; its team publishes the new one, and another host has the voters changed."""
         host, other = fault.hosts
         with self._replacing:
-            if self._lost:
+            if self._lost and host not in self._lost:
                 return {"error": f"{self._site.names[next(iter(self._lost))]} isn't replaced yet"}
             self._lost.add(host)
             self._order(host, {"do": "lose-disk"})

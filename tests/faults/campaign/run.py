@@ -53,6 +53,7 @@ def run(site: Site, schedule: Schedule, workers: int, path: Path, say: Callable[
     acting = threading.Thread(target=_act, args=(site, schedule, book, progress, told), name="chain", daemon=True)
     telling = threading.Thread(target=_tell, args=(schedule, book, progress, injector, say), name="tell", daemon=True)
     try:
+        _begin(crew, schedule)
         for thread in (acting, injector, telling):
             thread.start()
         crew.start()
@@ -74,6 +75,13 @@ def run(site: Site, schedule: Schedule, workers: int, path: Path, say: Callable[
     told.without_majority = lost_majority(broken, schedule.hosts)
     told.faults = {kind: (count, injector.seconds[kind]) for kind, count in sorted(injector.done.items())}
     return told
+
+
+def _begin(crew: Crew, schedule: Schedule) -> None:
+    """The ledger's first versions, by one client alone: where there is none yet, there is nothing to read."""
+    for attempt in range(3):
+        if crew.one_more(Client(attempt % schedule.hosts, 0), "rekey") == "ok":
+            return
 
 
 def _act(site: Site, schedule: Schedule, book: Book, progress: Progress, told: Told) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -263,3 +264,32 @@ def test_ready_is_said_of_what_is_held_and_nothing_else(town: Town) -> None:
     instance = Instance(fact.value.network, 0, fact.value.version, fact.value.parent)
     other = Certificate(instance, Ballot(1, node(1), "ab" * 16, "c" * 64), fact.certificate.acceptances)
     assert transport.call(node(4), {**asked, "certificate": other.to_json()}) == {"lacking": [0, fact.value.version]}
+
+
+class _Overtaken(Direct):
+    """Somebody else gets a version agreed while the hosts are asked whether they are ready, some times over."""
+
+    def __init__(self, town: Town, caller: NodeId, times: int) -> None:
+        super().__init__(town.voters, caller)
+        self._town = town
+        self._left = times
+        self._lock = threading.Lock()
+
+    def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+        with self._lock:
+            if request["op"] == "ready" and self._left:
+                self._left -= 1
+                self._town.chain.deploy(f"busy{self._left}", 500 + self._left, 1)
+                for _unused in ("record", "claim"):
+                    allocate(self._town.voters, 1)
+        return super().call(node, request)
+
+
+def test_voters_change_though_others_are_faster_for_a_while(town: Town) -> None:
+    """Found by a campaign of faults: whoever was asked too late was taken for not willing, and passed by."""
+    town.come(4)
+    town.go(2)
+    allocate(town.voters, 1)
+    done = reshape(town.voters, 3, _Overtaken(town, node(3), 3))
+    assert done.waiting == {}
+    assert town.names(town.known(4).value) == {1, 3, 4}
