@@ -18,7 +18,13 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum import answers
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.evidence import Statement
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.leaving import leave, serves
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certified
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
+    Acceptance,
+    Ballot,
+    Certificate,
+    Certified,
+    Instance,
+)
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Fetch, Learn, Leave, Prepare
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership
@@ -44,6 +50,13 @@ def said(town: Town, number: int, fact: Certified, **fields: object) -> Statemen
     value = fact.value
     made = Statement("ready", value.network, 0, value.version, fact.certificate.hash, node(number), incarnation)
     return replace(made, **fields).signed(signer(number))  # type: ignore[arg-type]
+
+
+def accepted(town: Town, instance: Instance, ballot: Ballot, *numbers: int) -> Certificate:
+    """What these hosts would sign."""
+    return Certificate.of(
+        [Acceptance(instance, ballot, node(one), town.chain.incarnations[one]).signed(signer(one)) for one in numbers]
+    )
 
 
 def kept(town: Town, number: int) -> dict[str, int]:
@@ -73,7 +86,9 @@ def test_it_serves_until_the_others_hold_the_value(town: Town) -> None:
             fact.trail(),
             ready=tuple(said(town, one, fact, version=fact.value.version - 1) for one in (1, 4)),
         ),
-        "the certificate that took it out": Leave(fact.value.network, fact.trail(), fact.certificate),
+        "the certificate that took it out": Leave(
+            fact.value.network, fact.trail(), accepted(town, fact.certificate.instance, fact.certificate.ballot, 1, 3)
+        ),
     }
     for what, lie in lies.items():
         with pytest.raises(AvpnError):
@@ -169,7 +184,7 @@ def test_who_finds_tombstones_only_is_led_to_the_voters(town: Town, tmp_path: Pa
     town.voters.down = {1, 2, 3}
     assert not allocate(town.voters, 5, cache=cache(tmp_path / "one"), others=[node(6)]).changed
     with pytest.raises(NoMajority):
-        allocate(town.voters, 5, deadline=0.5)
+        allocate(town.voters, 5, deadline=2)
     town.voters.down = {4, 5, 6}
     with pytest.raises(NoMajority):
         allocate(town.voters, 5, deadline=1)

@@ -466,6 +466,7 @@ def test_structure_lies(scene: Scene) -> None:
         "generation": {"generation": 1},
         "version": {"version": honest.version + 1},
         "parent": {"parent": "0" * 64},
+        "seated": {"decided_by": 2},
         "serials-exact": {"serials": {**honest.serials, node(3): 99}},
         "batch-kept": {"batches": {name: honest.batches[name] for name in honest.batches if name != dropped}},
     }
@@ -482,6 +483,7 @@ def test_genesis_lies(scene: Scene) -> None:
     check(None, "", honest, view)
     lies = {
         "founders": replace(honest, voters=honest.voters[:2]),
+        "seated": replace(honest, seated=0),
         "genesis-empty": replace(honest, hosts=scene.value.hosts),
         "version": replace(honest, version=1),
         "parent": replace(honest, parent="1" * 64),

@@ -17,7 +17,11 @@ from ledger_world import Chain, Direct, Voters, allocate, cache, node, reshape, 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum import answers
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change, apply_change
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import header_of, value_hash
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import sign
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import BadProof, NoMajority
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.locking import Acquire
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
     Acceptance,
     Ballot,
@@ -87,7 +91,7 @@ def test_a_provider_that_left_is_replaced_by_one_that_came(town: Town) -> None:
     town.voters.down = {4, 3}
     town.chain.deploy("more", 99, 1)
     with pytest.raises(NoMajority):
-        allocate(town.voters, 1, deadline=0.5)
+        allocate(town.voters, 1, deadline=2)
 
 
 def test_nothing_is_changed_without_need(town: Town) -> None:
@@ -186,6 +190,37 @@ def test_links_that_prove_nothing(town: Town) -> None:
     assert told == {"learned": fact.value.version}
 
 
+def test_acceptances_of_a_minority_prove_nothing_though_they_were_a_majority_once(town: Town) -> None:
+    """1 and 2 of five have accepted: with the links left out, they would be two of the three founders."""
+    town.come(4)
+    town.come(5)
+    allocate(town.voters, 1)
+    assert len(reshape(town.voters, 1).steps) == 2
+    fact, record = town.known(1), town.chain.record()
+    parent = fact.value
+
+    def half_done(change: Change) -> tuple[Certificate, Value]:
+        child = apply_change(parent, fact.certificate.hash, change)
+        ballot = Ballot(1, node(1), "ab" * 16, value_hash(child))
+        statements = [
+            Acceptance(Instance.of(child), ballot, node(one), town.chain.incarnations[one]).signed(signer(one))
+            for one in (1, 2)
+        ]
+        return Certificate.of(statements), child
+
+    draft = Acquire("deploy", 9, town.chain.height).draft(parent, node(1))
+    certificate, child = half_done(sign(draft, parent, node(1), signer(1)))
+    certificate.verify(record.founders)
+    for links in ((), fact.trail()[:1], fact.trail()):
+        with pytest.raises(BadProof):
+            verified_update(Update(certificate, child, links=links), None, record)
+    # And neither do they make a link.
+    certificate, child = half_done(Change(voters=parent.voters[:4]))
+    for links in ((), fact.trail()[:1], fact.trail()):
+        with pytest.raises(BadProof):
+            follow(record.founders, (*links, Link(header_of(child), certificate)), record.id, 0)
+
+
 def test_a_voter_that_was_away_learns_of_those_who_came(town: Town) -> None:
     town.voters.down.add(3)
     town.come(4)
@@ -208,7 +243,7 @@ def test_a_lost_disk_returns_only_as_another_incarnation(town: Town) -> None:
     town.chain.deploy("more", 98, 1)
     # With the old incarnation named, it counts for nothing, though it would answer.
     with pytest.raises(NoMajority, match="incarnation"):
-        allocate(town.voters, 1, deadline=0.5)
+        allocate(town.voters, 1, deadline=3)
     town.voters.down = set()
     allocate(town.voters, 1)
     town.chain.incarnations[2] = town.voters.acceptors[2].store.incarnation
@@ -237,7 +272,7 @@ def test_a_half_done_change_of_voters_is_finished_by_whoever_comes_next(town: To
     town.go(2)
     allocate(town.voters, 1)
     with pytest.raises(NoMajority):
-        reshape(town.voters, 1, Dies(town.voters, node(1)), deadline=0.3)
+        reshape(town.voters, 1, Dies(town.voters, node(1)), deadline=3)
     # The lease that the change was for is closed meanwhile; what was right when it was accepted is finished.
     town.go(4)
     town.voters.down = {1}
