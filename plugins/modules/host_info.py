@@ -61,6 +61,10 @@ networks:
     manifest:
       description: Version of the newest verified manifest here.
       type: int
+    voters:
+      description: The hosts that vote there as far as this host's own voter knows; empty if it never voted.
+      type: list
+      elements: str
     applied:
       description: What the last apply made of it, null if nothing was applied.
       type: dict

@@ -14,6 +14,7 @@ from .._chain.view import load_view
 from .._common.errors import InvalidInput, Unavailable
 from .._peer import config, drop, versions
 from .._peer.paths import Paths
+from .._peer.votes import votes
 from . import report
 
 _SECONDS = 60.0
@@ -32,13 +33,14 @@ def gather(paths: Paths) -> dict[str, Any]:
     applied = _applied(paths)
     here = sorted(view.networks if view else ())
     have = drop.as_user(drop.USER, lambda: versions.versions(paths, here), seconds=_SECONDS) if here else {}
+    voting = drop.as_user(drop.USER, lambda: _voters(paths), seconds=_SECONDS) if here else {}
     runs = report.read(paths.host_state / "reconcile.json")
     return {
         "node": str(host.id),
         "height": view.height if view else None,
         "view_age": max(0, int(time.time() - view.time)) if view else None,
         "networks": {
-            network: _network(view, network, have.get(network), applied.get(network))
+            network: _network(view, network, have.get(network), applied.get(network), voting.get(network, []))
             for network in sorted({*here, *applied})
         },
         "problems": dict(view.problems) if view else {},
@@ -80,15 +82,21 @@ def table(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _network(view: View | None, network: str, have: Any, applied: Any) -> dict[str, Any]:
+def _network(view: View | None, network: str, have: Any, applied: Any, voters: list[str]) -> dict[str, Any]:
     entry = view.networks.get(network) if view else None
     return {
         "name": entry.record.name if entry else (applied or {}).get("name"),
         "owner": entry.record.owner if entry else None,
         "ledger": have["ledger"] if have else None,
         "manifest": have["manifest"] if have else None,
+        "voters": voters,
         "applied": applied,
     }
+
+
+def _voters(paths: Paths) -> dict[str, list[str]]:
+    """By network, who votes as far as this host's voter knows; a host that never voted knows nobody."""
+    return {network: sorted(map(str, one.voters)) for network, one in votes(paths).items()}
 
 
 def _applied(paths: Paths) -> dict[str, Any]:

@@ -16,7 +16,13 @@ import pytest
 import scene
 from scene import P1, P2
 
-from ansible_collections.akash.avpn.plugins.module_utils._chain.model import NetworkView, Voter
+from ansible_collections.akash.avpn.plugins.module_utils._chain.model import (
+    ABSENT,
+    NetworkView,
+    SeenRecord,
+    View,
+    Voter,
+)
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import adr36, envelope
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import ManifestStore
@@ -25,6 +31,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._peer.hints import take
 from ansible_collections.akash.avpn.plugins.module_utils._peer.identities import Identities
 from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Limits
 from ansible_collections.akash.avpn.plugins.module_utils._peer.pull import Pull
+from ansible_collections.akash.avpn.plugins.module_utils._peer.votes import votes
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import genesis
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import genesis_parent, value_hash
@@ -200,6 +207,39 @@ def test_the_rings_key_travels_between_lease_holders(world: Channel, tmp_path: p
         assert Pull(tree.paths, identities, client).agree_on_ring()
     assert ring.current_key(tree.paths) == key
     assert json.loads(tree.paths.keyring.read_text())[0] == key
+
+
+def test_who_has_left_keeps_the_way_to_the_voters_until_the_record_is_gone(tmp_path: pathlib.Path) -> None:
+    network = scene.network(owner(), "prod", (P1, P2), founders=(P1, P2))
+    voters = tuple(sorted(Voter(node, scene.incarnation(node), signer.public_key) for node, signer in SIGNERS.items()))
+    record = replace(network.record, founders=voters)
+    entry = replace(network, record=record, leases=network.leases[:1])  # P2 holds none
+    tree = scene.HostTree.make(tmp_path, P2)
+    fact = certified(entry, SIGNERS)
+    LedgerCache(tree.paths.ledgers).save(fact)
+    parent, store = genesis_parent(record.id, 0, None), Store(tree.paths.voter_database)
+    state = NetworkState(record.id, record.owner, record.name, 0, voters, voters, -1, parent, None)
+    with store.transaction() as database:
+        store.begin(database, state)
+        state = store.certify(database, state, fact)
+    view = scene.view([entry], [scene.host(P1), scene.host(P2)])
+
+    def forget(seen: View) -> None:
+        gather._forget(tree.paths, seen, Identities(seen, P2, votes(tree.paths)))
+
+    forget(view)
+    assert ledgers.networks(tree.paths) == [record.id], "it votes still"
+    with store.transaction() as database:
+        store.leave(database, state, ())
+    forget(view)
+    assert ledgers.networks(tree.paths) == []
+    assert votes(tree.paths)[record.id].gone
+    absent = SeenRecord(ABSENT, view.height, view.height + 5)
+    forget(replace(view, networks={}, seen_records={record.id: (replace(absent, last_seen=view.height),)}))
+    assert record.id in votes(tree.paths), "one reading without it is not enough"
+    forget(replace(view, networks={}, seen_records={record.id: (absent,)}))
+    assert votes(tree.paths) == {}
+    store.close()
 
 
 def test_a_founder_without_a_lease_has_no_manifest_any_more(world: Channel, tmp_path: pathlib.Path) -> None:
