@@ -103,12 +103,12 @@ def loads(text: str | bytes, *, where: str, limit: int, sparse: bool = False) ->
 
 def _check_depth(document: Any, where: str) -> None:
     """Level by level: nothing is called for a value, of which a ledger has a hundred thousand."""
-    level = [document] if type(document) in (dict, list) else []
+    level = [document] if isinstance(document, (dict, list)) else []
     for _unused in range(_MAX_DEPTH):
         if not level:
             return
-        values = (one.values() if type(one) is dict else one for one in level)
-        level = [value for inside in values for value in inside if type(value) is dict or type(value) is list]
+        values = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [value for inside in values for value in inside if isinstance(value, (dict, list))]
     if any(level):
         raise InvalidInput(f"is nested deeper than {_MAX_DEPTH} levels", where=where)
 

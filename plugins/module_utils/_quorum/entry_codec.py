@@ -131,7 +131,7 @@ def slot_from_json(value: Any, where: str, owner: str) -> Slot:
 
 def _height(raw: dict[str, Any], name: str, where: str) -> int:
     value = raw[name]
-    if type(value) is int and 1 <= value <= _MAX_HEIGHT:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_HEIGHT:
         return value
     return fields.integer(value, f"{where}.{name}", least=1, most=_MAX_HEIGHT)
 

@@ -129,6 +129,19 @@ def _ready(scene: Scene, **fields: object) -> Change:
     return _evidence(change, ready=(*change.evidence.ready, scene.said("ready", 4, **fields)))
 
 
+def _other_database(scene: Scene) -> Change:
+    change = scene.change(voter(4, incarnation="0" * 32), 2, ready=(1, 3))
+    assert change.evidence is not None
+    said = scene.said("ready", 4, incarnation="0" * 32)
+    return _evidence(change, ready=(*change.evidence.ready, said))
+
+
+def _other_key(scene: Scene) -> Change:
+    change = scene.change(voter(4, key=signer(8).public_key), 2, ready=(1, 3))
+    assert change.evidence is not None
+    return _evidence(change, ready=(*change.evidence.ready, scene.said("ready", 4).signed(signer(8))))
+
+
 LIES: dict[str, tuple[str, Callable[[Scene], Change]]] = {
     "no evidence": ("voters-evidence", lambda s: _with(s.change(voter(4), 2), evidence=None)),
     "evidence for nothing": ("voters-evidence", lambda s: _with(s.change(voter(4), 2), voters=None)),
@@ -166,23 +179,10 @@ LIES: dict[str, tuple[str, Callable[[Scene], Change]]] = {
         ),
     ),
     "no lease": ("voter-lease", lambda s: s.change(voter(5), 2)),
-    "another database than on chain": ("voter-host", lambda s: _other_database(s)),
-    "another key than on chain": ("voter-host", lambda s: _other_key(s)),
+    "another database than on chain": ("voter-host", _other_database),
+    "another key than on chain": ("voter-host", _other_key),
     "one whose lease runs": ("voter-removal", lambda s: s.change(voter(4), 3)),
 }
-
-
-def _other_database(scene: Scene) -> Change:
-    change = scene.change(voter(4, incarnation="0" * 32), 2, ready=(1, 3))
-    assert change.evidence is not None
-    said = scene.said("ready", 4, incarnation="0" * 32)
-    return _evidence(change, ready=(*change.evidence.ready, said))
-
-
-def _other_key(scene: Scene) -> Change:
-    change = scene.change(voter(4, key=signer(8).public_key), 2, ready=(1, 3))
-    assert change.evidence is not None
-    return _evidence(change, ready=(*change.evidence.ready, scene.said("ready", 4).signed(signer(8))))
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -260,13 +260,15 @@ def test_a_lost_disk_returns_only_as_another_incarnation(town: Town) -> None:
 def test_a_half_done_change_of_voters_is_finished_by_whoever_comes_next(town: Town) -> None:
     """Its evidence travels with it."""
 
+    third = node(3)
+
     class Dies(Direct):
         """Whoever uses it is gone once voter 3 has accepted."""
 
-        def call(self, of: NodeId, request: Mapping[str, Any]) -> Any:
-            if request["op"] == "accept" and of != node(3):
-                raise Unavailable("is gone", where=str(of))
-            return super().call(of, request)
+        def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+            if request["op"] == "accept" and node != third:
+                raise Unavailable("is gone", where=str(node))
+            return super().call(node, request)
 
     town.come(4)
     town.go(2)
