@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -25,7 +26,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "integration" / "quorum")]
 
-import conftest  # noqa: E402, F401 - makes the collection importable
+importlib.import_module("conftest")  # makes the collection importable
+
 import quorum_site  # noqa: E402
 from cost.batches import Batches  # noqa: E402
 from cost.contention import Contention  # noqa: E402
