@@ -119,7 +119,9 @@ class SshConnection:
         try:
             with self._bound(seconds, "the request"):
                 self._channel.settimeout(seconds)
-                self._channel.sendall(line)
+                # In pieces: of what it is given, paramiko copies all that is left for every packet.
+                for start in range(0, len(line), _CHUNK):
+                    self._channel.sendall(line[start : start + _CHUNK])
             return _read_line(self._buffer, self._receive, deadline, self._where, most)
         except EOFError:
             raise
