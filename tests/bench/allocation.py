@@ -113,8 +113,6 @@ def _measured(options: argparse.Namespace, voters: int) -> list[Figure]:
         stack.callback(batches.close)
         batches.measure(options.sizes, options.runs)
         figures += batches.figures(options.sizes, voters)
-        tried = ", ".join(f"{chunk}: {seconds:.3f} s" for chunk, seconds in batches.chunks.items())
-        sys.stdout.write(f"etcd batch of {max(options.sizes)} endpoints, so many in a transaction: {tried}\n")
     return figures
 
 

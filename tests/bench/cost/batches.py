@@ -20,7 +20,6 @@ from figures.wire import tcp_bytes
 from ledger.allocating import Cpu, Ledgers
 
 CHUNKS = (128, 1_000, 10_000)  # endpoints in one transaction: etcd's limit by default, and more if told so
-_TRIALS = 3
 
 
 @dataclass
@@ -46,17 +45,14 @@ class Batches:
         self._client = None if cluster is None else Client(cluster.leader)
         self._locked_at_most = locked_at_most
         self._tables = 0
-        self._chunk = 0
         self._runs = _Runs()
-        self.chunks: dict[int, float] = {}  # seconds of the largest batch, by endpoints in a transaction
 
     def measure(self, sizes: Sequence[int], runs: int) -> None:
         """All sizes once in each run, after one that doesn't count."""
-        self._run(min(sizes), _Runs(), CHUNKS[0])
-        self._chunk = self._best_chunk(max(sizes))
+        self._run(min(sizes), _Runs())
         for _unused in range(runs):
             for size in sizes:
-                self._run(size, self._runs, self._chunk)
+                self._run(size, self._runs)
 
     def figures(self, sizes: Sequence[int], voters: int) -> list[Figure]:
         """What was measured, each of ours beside each way of etcd's."""
@@ -90,16 +86,17 @@ class Batches:
         if self._cluster is None:
             return [figure(name, unit, "lower", at, own)]
         made = []
-        for way in ("etcd lock", "etcd lock kept", "etcd batch"):
-            part = size if way == "etcd batch" else min(size, self._locked_at_most)
-            note = "" if part == size else f"measured for {part:,}, times {size / part:g}"
-            if way == "etcd batch" and size > self._chunk:
-                note = f"{self._chunk:,} in a transaction"
+        chunk, part = self._best_chunk(size), min(size, self._locked_at_most)
+        note = "" if part == size else f"measured for {part:,}, times {size / part:g}"
+        for way in ("etcd lock", "etcd lock kept"):
             theirs = [one * size / part for one in self._of(way, what, size)]
             made.append(figure(name, unit, "lower", at, own, (way, theirs), note=note))
+        note = f"{chunk:,} in a transaction" if size > chunk else ""
+        best = self._of(f"etcd batch {chunk}", what, size)
+        made.append(figure(name, unit, "lower", at, own, ("etcd batch", best), note=note))
         return made
 
-    def _run(self, size: int, runs: _Runs, chunk: int) -> None:
+    def _run(self, size: int, runs: _Runs) -> None:
         network = self._ledgers.network()
         cost = network.allocate(size)
         runs.add("ours", size, seconds=cost.seconds, trips=cost.round_trips, messages=cost.messages, wire=cost.wire)
@@ -111,7 +108,8 @@ class Batches:
             return
         part = dict(list(wanted.items())[: self._locked_at_most])
         one_more = {"more/1/0": next(iter(wanted.values()))}
-        runs.add("etcd batch", size, **self._timed(partial(_batch, wanted, chunk)))
+        for chunk in CHUNKS:
+            runs.add(f"etcd batch {chunk}", size, **self._timed(partial(_batch, wanted, chunk)))
         runs.add("etcd lock kept", size, **self._timed(lambda table: table.locked(part, keep=True)))
         table = self._table()
         runs.add("etcd lock", size, **self._timed(lambda _unused: table.locked(part)))
@@ -137,18 +135,8 @@ class Batches:
         return Allocator(self._client, f"avpn{self._tables}")
 
     def _best_chunk(self, size: int) -> int:
-        """How many endpoints in one of etcd's transactions are fastest for so many."""
-        if self._client is None:
-            return 0
-        network = self._ledgers.network()
-        network.allocate(size)
-        wanted = documents(network.slots())
-        found = {}
-        for chunk in CHUNKS:
-            tried = [self._timed(partial(_batch, wanted, chunk))["seconds"] for _unused in range(_TRIALS)]
-            found[chunk] = statistics.median(tried)
-        self.chunks = found
-        return min(found, key=found.__getitem__)
+        """How many endpoints in one of etcd's transactions were fastest for so many."""
+        return min(CHUNKS, key=lambda chunk: statistics.median(self._of(f"etcd batch {chunk}", "seconds", size)))
 
 
 def _batch(wanted: Documents, chunk: int, table: Allocator) -> None:

@@ -19,6 +19,19 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join(_section(name, rows) for name, rows in by_name.items())
 
 
+def plain(figures: Sequence[Figure]) -> str:
+    """One table of many figures that have no peers: a row each."""
+    lines = ["| figure | size | ours |", "|---|---|---|"]
+    for one in figures:
+        lines.append(f"| `{one.name}` | {_size(one.size)} | {_value(one.value, one.spread, one.unit)} |")
+    return "\n".join(lines) + "\n"
+
+
+def rendered(part: str, figures: Sequence[Figure]) -> str:
+    """As it is shown in the guide."""
+    return plain(figures) if part == "steps" else table(figures)
+
+
 def _section(name: str, figures: Sequence[Figure]) -> str:
     peers = list(dict.fromkeys(one.peer for one in figures if one.peer is not None))
     sizes = list(dict.fromkeys(tuple(one.size.items()) for one in figures))

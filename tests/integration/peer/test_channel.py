@@ -23,6 +23,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import (
     Unavailable,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._peer.hints import take
+from ansible_collections.akash.avpn.plugins.module_utils._peer.messages import MAX_REQUEST
 from ansible_collections.akash.avpn.plugins.module_utils._peer.keys import fingerprint
 from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Limits
 
@@ -195,7 +196,7 @@ def test_an_unfinished_line_is_not_a_request(populated: Channel) -> None:
 
 
 def test_a_line_without_end_is_cut_off(populated: Channel) -> None:
-    done = populated.ssh("alice", input_=b"x" * (9 << 20))
+    done = populated.ssh("alice", input_=b"x" * (MAX_REQUEST + 1))
     answer = json.loads(done.stdout)
     assert answer["error"]["code"] == "invalid"
     assert "longer than" in answer["error"]["what"]

@@ -26,7 +26,9 @@ def test_something_is_published() -> None:
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_the_tables_are_those_of_the_figures(path: pathlib.Path) -> None:
-    assert table.shown(GUIDE, path.stem) == table.table(figure.read(path)), "run the benchmark with --publish"
+    assert table.shown(GUIDE, path.stem) == table.rendered(path.stem, figure.read(path)), (
+        "run the benchmark with --publish"
+    )
 
 
 def test_a_figure_is_the_same_after_writing(tmp_path: pathlib.Path) -> None:
