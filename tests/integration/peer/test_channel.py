@@ -23,9 +23,9 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import (
     Unavailable,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._peer.hints import take
-from ansible_collections.akash.avpn.plugins.module_utils._peer.messages import MAX_REQUEST
 from ansible_collections.akash.avpn.plugins.module_utils._peer.keys import fingerprint
 from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Limits
+from ansible_collections.akash.avpn.plugins.module_utils._peer.messages import MAX_REQUEST
 
 if TYPE_CHECKING:
     from conftest import Channel
