@@ -92,7 +92,7 @@ def _each(options: argparse.Namespace) -> int:
 
 def _publish(figures: list[Figure]) -> None:
     keeping.write(PUBLISHED, figures)
-    table.replace(GUIDE, "allocation", table.table(figures))
+    table.replace(GUIDE, "allocation", table.table(keeping.read(PUBLISHED)))
 
 
 def _measured(options: argparse.Namespace, voters: int) -> list[Figure]:
