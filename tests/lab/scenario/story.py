@@ -177,7 +177,7 @@ class Story:
             "peer_chain_endpoints": endpoints,
             "peer_chain_own": True,
             "peer_allowed_ranges": PEER_RANGES,
-            "peer_interval_view": 2,
+            "peer_interval_view": 5,
             "peer_interval_compare": 10,
             "peer_interval_request": 1,
             "reconcile_repository": "file:///srv/git/ops.git",
