@@ -47,7 +47,8 @@ def pod(lab: Lab) -> Iterator[str]:
 
 
 def test_every_host_has_booted_without_a_failed_unit(lab: Lab) -> None:
-    states = {name: lab.execute(name, ["systemctl", "is-system-running", "--wait"]).stdout.strip() for name in lab.hosts}
+    ask = ["systemctl", "is-system-running", "--wait"]
+    states = {name: lab.execute(name, ask).stdout.strip() for name in lab.hosts}
     assert states == dict.fromkeys(states, "running")
     assert {"chain", "provider1", "provider2", "provider3", "tenant-a", "tenant-b"} <= states.keys()
 
