@@ -32,7 +32,7 @@ class Figure:
     peer_value: float | None = None
     peer_spread: tuple[float, float] | None = None
     note: str = ""
-    load: float = field(default_factory=lambda: os.getloadavg()[0])  # of the machine, when it was made
+    load: float = field(default_factory=lambda: round(os.getloadavg()[0], 1))  # of the machine, when it was made
 
     @property
     def ratio(self) -> float | None:
