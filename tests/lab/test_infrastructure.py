@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import Host, Lab, LabError, docker, lease_namespace, process, topology, workload_name
+from lab import Host, Lab, LabError, docker, lease_namespace, machine, process, topology, workload_name
 from lab.totals import totals
 
 pytestmark = pytest.mark.lab
@@ -306,6 +307,23 @@ def test_down_leaves_no_trace(lab: Lab) -> None:
         left = process.run(["find", "/sys/fs/cgroup", "-name", f"{container}*"], check=False).stdout
         assert left == ""
     assert lab.is_up()
+
+
+def test_the_daemon_is_stopped_only_when_nobody_needs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pid = tmp_path / "state" / "dockerd.pid"
+    process_of_nobody = subprocess.Popen(["true"])
+    process_of_nobody.wait()
+    monkeypatch.setattr(machine, "docker", lambda *_arguments: "")
+    monkeypatch.setattr(machine, "DAEMON", pid)
+    monkeypatch.setattr(machine, "DAEMON_USERS", tmp_path / "users")
+    monkeypatch.setattr(machine, "INOTIFY_BEFORE", tmp_path / "none")
+    pid.parent.mkdir()
+    pid.write_text(f"{process_of_nobody.pid}\n", encoding="ascii")
+    with machine.daemon_kept(), machine.daemon_kept():
+        machine.give_back()
+        assert pid.exists()
+    machine.give_back()
+    assert not pid.exists()
 
 
 # --- the plan of it

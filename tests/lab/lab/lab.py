@@ -49,12 +49,13 @@ class Lab:
         say is told what takes time. See topology.build for the other arguments.
         """
         wanted = topology.build(self.name, subnet or topology.default_subnet(), providers, tenants, extra)
-        machine.prepare()
-        if say and not image.exists():
-            say("building the host image (about a minute, once)")
-        made_from = image.ensure()
-        with self._alone():
-            self._make(wanted, made_from)
+        with machine.daemon_kept():
+            machine.prepare()
+            if say and not image.exists():
+                say("building the host image (about a minute, once)")
+            made_from = image.ensure()
+            with self._alone():
+                self._make(wanted, made_from)
 
     def _make(self, wanted: topology.Topology, made_from: str) -> None:
         net = network.ensure(wanted)
@@ -77,7 +78,7 @@ class Lab:
         """Remove every trace: hosts, network, volumes, cuts, keys; with images, those too.
 
         The Docker daemon is stopped if bootstrap.sh started it and nobody's
-        container is left, unless a lab follows at once (keep_daemon).
+        container or use of it is left, unless a lab follows at once (keep_daemon).
         """
         with self._alone():
             if not machine.daemon_answers():

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .docker import docker
@@ -15,6 +18,8 @@ from .process import run
 
 # Written by bootstrap.sh when it starts the daemon; gone after a reboot, like the daemon.
 DAEMON = Path("/run/avpn-lab/dockerd.pid")
+# Held shared by whoever needs the daemon between two labs too (test.sh does): only who gets it alone stops it.
+DAEMON_USERS = Path("/run/lock/avpn-docker.lock")
 # Each systemd takes several inotify instances of the machine's root.
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_BEFORE = Path("/run/avpn-lab/max_user_instances")
@@ -35,13 +40,28 @@ def daemon_answers() -> bool:
     return run(["docker", "info"], check=False).returncode == 0
 
 
+@contextmanager
+def daemon_kept() -> Iterator[None]:
+    """Nobody's `give_back` stops the daemon meanwhile."""
+    with DAEMON_USERS.open("a", encoding="ascii") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield
+
+
 def give_back() -> bool:
-    """When no container is left: restore the limit, stop the daemon if we started it.
+    """When no container and no user of the daemon is left: restore the limit, stop the daemon if we started it.
 
     Returns whether the daemon was stopped.
     """
-    if docker("container", "ls", "--all", "--quiet").strip():
-        return False
+    with DAEMON_USERS.open("a", encoding="ascii") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return not docker("container", "ls", "--all", "--quiet").strip() and _give_back()
+
+
+def _give_back() -> bool:
     if INOTIFY_BEFORE.is_file():
         INOTIFY.write_text(INOTIFY_BEFORE.read_text(encoding="ascii"), encoding="ascii")
         INOTIFY_BEFORE.unlink()
