@@ -66,6 +66,10 @@ def remove(interface: str, supervisor: Supervisor, running: frozenset[str]) -> N
     if interface in (name for _index, name in socket.if_nameindex()):
         with contextlib.suppress(CommandFailed):  # gone with its process in between
             run(["ip", "link", "delete", interface])
+    _forget_socket(interface)
+
+
+def _forget_socket(interface: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(uapi.socket_path(interface))
 
@@ -90,9 +94,11 @@ def _create(interface: str, supervisor: Supervisor) -> None:
     try:
         # One that runs without its interface here lost it, with a namespace for instance.
         if tunnel_unit(interface) in supervisor.running():
-            supervisor.restart(tunnel_unit(interface))
-        else:
-            supervisor.start(tunnel_unit(interface))
+            supervisor.stop(tunnel_unit(interface))
+        # wg(8) removes a socket that nobody listens on. If it met the one that a killed process left, it could remove
+        # the new one just when that takes its place, and wireguard-go ends with its socket.
+        _forget_socket(interface)
+        supervisor.start(tunnel_unit(interface))
     except AvpnError as error:
         raise Unavailable(
             f"neither the kernel ({refused.what}) nor wireguard-go ({error.what}) makes a WireGuard interface",

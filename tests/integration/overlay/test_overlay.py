@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
-from ansible_collections.akash.avpn.plugins.module_utils._overlay import netns
+from ansible_collections.akash.avpn.plugins.module_utils._overlay import netns, uapi
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.apply import apply_overlay
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.change import Outcome
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.keys import key_path
@@ -243,16 +243,28 @@ def test_a_workload_whose_old_namespace_is_still_held_is_attached_again(hosts: l
         os.close(held)
 
 
-def test_a_tunnel_whose_process_died_is_made_again(hosts: list[Node], world: World) -> None:
+def test_a_tunnel_whose_process_died_is_made_again(
+    hosts: list[Node], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     everywhere(hosts, world)
     first = hosts[1]
     interface = tunnel(first.short(world.network))
+    start, stale = first.daemons.start, []
+
+    def watched(unit: str) -> None:
+        stale.append(os.path.exists(uapi.socket_path(interface)))
+        start(unit)
+
+    monkeypatch.setattr(first.daemons, "start", watched)
     first.daemons.processes[tunnel_unit(interface)].kill()
     inside = f"/run/netns/{namespace(first.short(world.network))}"
     wait_for("the interface's end", lambda: interface not in netns.observe(inside).links)
     assert reaches(hosts, world, API0, API1), "what is local goes on"
+    assert os.path.exists(uapi.socket_path(interface)), "a killed process leaves its socket"
     outcome = first.apply(first.plan(world, OPEN))
+    assert outcome.problems == {}
     assert any(change.what == f"tunnel {interface}" for change in outcome.changes)
+    assert stale == [False], "wg(8) could remove the new process's socket for the old one"
     assert reaches(hosts, world, WEB, API0)
     assert first.apply(first.plan(world, OPEN)).changes == []
 
