@@ -134,6 +134,7 @@ class Host:
             "fetch": self._quorum,
             "ready": self._quorum,
             "leave": self._quorum,
+            "survey": self._quorum,
             "manifest-put": self._manifest_put,
             "manifest-get": self._manifest_get,
             "hint": self._hint,
@@ -163,11 +164,11 @@ class Host:
     def _quorum(self, request: Request) -> Any:
         from .voter import Voter
 
-        node = instance(request.role, Node, "the caller of a voter").id
+        caller = request.role.id if isinstance(request.role, Node) else request.role.account
         if self._voter is None:
             self._voter = Voter(self._paths, self._config, self._view, self._refreshed, self._note)
         document = {"op": request.op, "network": request.network, "as": str(request.role), **request.body}
-        return self._voter.answer(document, node)
+        return self._voter.answer(document, caller)
 
     def _view(self) -> View:
         return self._identities().view

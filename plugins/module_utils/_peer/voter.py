@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from .._chain.model import View
+from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from .._quorum import answers
 from .._quorum.acceptor import Acceptor
 from .._quorum.cache import read_certified
 from .._quorum.requests import Update, parse_have
 from .._quorum.signing import SeedSigner
+from .._quorum.survey import Position, Surveyed, show_cached, surveyed_from_json, with_cached
 from . import ledgers
 from .config import HostConfig
 from .hints import Hint
@@ -44,17 +47,39 @@ class Voter:
             refresh=refresh,
         )
 
-    def answer(self, document: dict[str, Any], caller: NodeId) -> dict[str, Any]:
+    def answer(self, document: dict[str, Any], caller: NodeId | str) -> dict[str, Any]:
         """The acceptor's answer; whatever got certified by it is told to this host's fast path and the ring."""
         network = document["network"]
         before = self._position(network)
         answer = self._acceptor.handle(document, [caller])
+        if document["op"] == "survey":
+            return self._surveyed(document, answer)
         if document["op"] == "fetch":
             return self._from_cache(document, before) or answer
         after = self._position(network)
         if after is not None and after != before:
             self._tell(Hint("ledger", network, after[1]))
         return answer
+
+    def _surveyed(self, document: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        """What the acceptor says it holds, and what stands in the cache: a host that doesn't vote has only that."""
+        network, generation = document["network"], document["generation"]
+        cached = ledgers.position(self._paths, network)
+        if cached is None or (generation is not None and cached[0] != generation):
+            return answer
+        told = surveyed_from_json(answer["surveyed"], "surveyed")
+        try:
+            certified = read_certified(ledgers.path_of(self._paths, network))
+        except InvalidInput:
+            return answer
+        if certified is None:
+            return answer
+        if isinstance(told, Surveyed):
+            position = Position(*certified.certificate.position, certified.certificate.hash)
+            return replace(told, positions=with_cached(told.positions, position)).to_json()
+        if certified.value.generation != generation:
+            return answer
+        return replace(told, content=show_cached(told.content, certified)).to_json()
 
     def _position(self, network: str) -> tuple[int, int] | None:
         state = self._acceptor.store.network(network)

@@ -19,17 +19,18 @@ from .._chain.model import NetworkView, View, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
-from . import answers, codec
+from . import answers, codec, former
 from .answers import Answer
 from .change import apply_change
 from .constants import MAX_LINKS
 from .errors import BadProof, RuleBroken, Unseen
 from .evidence import Statement, check_ready
 from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter, follow
-from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Request, parse_request
+from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Request, parse_request, parse_survey
 from .rules import check
 from .signing import Signer
 from .store import NetworkState, Pending, Store
+from .survey import Shown, Surveyed
 
 MAX_COUNTER_JUMP = 1_000  # above the highest counter known here or shown in a signed promise
 _MINUTE = 60_000
@@ -65,23 +66,25 @@ class Acceptor:
         self._refresh = refresh
         self._clock = clock
 
-    def handle(self, request: Any, identities: Collection[NodeId]) -> dict[str, Any]:
+    def handle(self, request: Any, identities: Collection[NodeId | str]) -> dict[str, Any]:
         """The answer (``answers``, as JSON) to a request with ``op``, ``network`` and ``as``.
 
-        ``identities``: the nodes that the caller's key stands for. Raises NotPermitted, InvalidInput
-        (a request or proof that is wrong in form) or Unavailable.
+        ``identities``: the nodes, and the tenants' accounts, that the caller's key stands for. Raises NotPermitted,
+        InvalidInput (a request or proof that is wrong in form) or Unavailable.
         """
         answer = self._answer(request, identities)
         if isinstance(answer, answers.NotSeen) and self._refresh is not None and self._refresh():
             answer = self._answer(request, identities)
         return answer.to_json()
 
-    def _answer(self, document: Any, identities: Collection[NodeId]) -> Answer:
+    def _answer(self, document: Any, identities: Collection[NodeId | str]) -> Answer:
         view = self._view_loader()
         network = document.get("network") if isinstance(document, dict) else None
         entry = view.networks.get(network) if isinstance(network, str) else None
         if entry is None:
             raise NotPermitted("is not permitted")
+        if document.get("op") == "survey":
+            return self._survey(document, identities, entry)
         request, caller = parse_request(document, entry.record.owner)
         if caller not in identities:
             raise NotPermitted("is not permitted", where="as")
@@ -146,6 +149,25 @@ class Acceptor:
                     raise RuleBroken("voter-key", f"{self.node} has another signing key than the one that votes")
                 return voter
         raise RuleBroken("voter", f"{self.node} is not a voter")
+
+    def _survey(self, document: Any, identities: Collection[NodeId | str], entry: NetworkView) -> Answer:
+        """Whatever the view shows, and however old it is: what is held here is what recovery has to begin with."""
+        request, caller = parse_survey(document)
+        permitted = caller in identities
+        if isinstance(caller, NodeId):
+            state = self.store.network(request.network)
+            named = {voter.node for voter in (*entry.record.founders, *(state.voters if state is not None else ()))}
+            member = caller in named | set(entry.record.witnesses) or caller.provider in entry.participants()
+            permitted = permitted and member
+        else:
+            permitted = permitted and caller == entry.record.owner
+        if not permitted:
+            raise NotPermitted("is not permitted", where="as")
+        if request.generation is not None:
+            content = former.content(self.store, request.network, request.generation, entry.record.base)
+            return Shown(self.node, self.store.incarnation, content)
+        former.note_headers(self.store, request.network)
+        return Surveyed(self.node, self.store.incarnation, former.positions(self.store, request.network))
 
     def _fetch(self, request: Fetch, state: NetworkState) -> Answer:
         if state.certificate is None or (request.have is not None and request.have >= state.certificate.position):

@@ -16,6 +16,7 @@ from . import entry_codec
 from .evidence import Statement, ready_from_json
 from .messages import Acceptance, Ballot, Link, Promise
 from .requests import Update, parse_have, parse_links
+from .survey import Shown, Surveyed, surveyed_from_json
 
 _MAX_WAIT = 3_600_000
 
@@ -143,13 +144,27 @@ class Left:
         return {"left": [link.to_json() for link in self.links]}
 
 
-Answer = Union[Promised, Refused, Newer, Lacking, Accepted, RejectedBy, NotSeen, Learned, Fetched, Ready, Left]
+Answer = Union[
+    Promised,
+    Refused,
+    Newer,
+    Lacking,
+    Accepted,
+    RejectedBy,
+    NotSeen,
+    Learned,
+    Fetched,
+    Ready,
+    Left,
+    Surveyed,
+    Shown,
+]
 
 
 def parse_answer(document: Any, where: str) -> Answer:
     """A voter's answer; InvalidInput if it isn't one. ``where`` names the voter."""
     kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen"}
-    kinds |= {"learned", "fetched", "ready", "left"}
+    kinds |= {"learned", "fetched", "ready", "left", "surveyed"}
     raw = fields.obj(document, where, required=set(), optional=kinds | {"change"})
     (kind, *others) = sorted(raw.keys() - {"change"}) or [""]
     if others or not kind or ("change" in raw) != (kind == "promise"):
@@ -185,6 +200,8 @@ def parse_answer(document: Any, where: str) -> Answer:
         )
     if kind == "left":
         return Left(parse_links(body, at))
+    if kind == "surveyed":
+        return surveyed_from_json(body, at)
     if kind == "ready":
         return Ready(ready_from_json(body, at))
     if kind == "learned":

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What proposers ask voters, as values: prepare, accept, learn, fetch, ready, leave.
+"""What proposers ask voters, as values: prepare, accept, learn, fetch, ready, leave; and what anybody may survey.
 
 On the wire each is one JSON object with ``op``, ``network`` and ``as`` beside the fields here.
 """
@@ -170,6 +170,17 @@ class Leave:
         }
 
 
+@dataclass(frozen=True)
+class Survey:
+    """Asks what a host holds of each generation: positions, or the content of one ``generation``."""
+
+    network: str
+    generation: int | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"op": "survey", "network": self.network, "generation": self.generation}
+
+
 Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest, Leave]
 
 _COMMON = {"op", "network", "as"}
@@ -217,6 +228,16 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
     promises = tuple(fields.items(raw["promises"], "promises", Promise.from_json, most=MAX_VOTERS))
     change = change_from_json(raw["change"], "change", owner)
     return Accept(instance, ballot, promises, change, certificate), caller
+
+
+def parse_survey(document: Any) -> tuple[Survey, NodeId | str]:
+    """A survey and whom it is made as: a host, or the tenant's account."""
+    raw = fields.obj(document, "", required=_COMMON | {"generation"})
+    named = raw["as"]
+    node = isinstance(named, str) and "/" in named
+    caller = parse_node(named, "as") if node else fields.account(named, "as")
+    generation = None if raw["generation"] is None else fields.integer(raw["generation"], "generation")
+    return Survey(fields.hex64(raw["network"], "network"), generation), caller
 
 
 def parse_have(value: Any, where: str) -> tuple[int, int] | None:

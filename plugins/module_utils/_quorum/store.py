@@ -59,6 +59,14 @@ CREATE TABLE IF NOT EXISTS holds (
 CREATE TABLE IF NOT EXISTS evidence (
     id INTEGER PRIMARY KEY, network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL,
     what TEXT NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL, UNIQUE (network, what, first, second));
+CREATE TABLE IF NOT EXISTS former (
+    network TEXT NOT NULL, generation INTEGER NOT NULL, owner TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT,
+    certificate BLOB, value BLOB, links BLOB NOT NULL, accepted BLOB, promised BLOB, change BLOB,
+    PRIMARY KEY (network, generation));
+CREATE TABLE IF NOT EXISTS headers (
+    network TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL,
+    header BLOB NOT NULL, UNIQUE (network, hash));
+CREATE TABLE IF NOT EXISTS begun (network TEXT PRIMARY KEY, generation INTEGER NOT NULL, since INTEGER NOT NULL);
 """
 
 
@@ -313,7 +321,7 @@ class Store:
     def forget(self, network: str) -> bool:
         """Drop everything of a network whose record is gone from the chain; tells whether there was anything."""
         with self.transaction() as database:
-            for table in ("changes", "pending", "holds", "links", "evidence"):
+            for table in ("changes", "pending", "holds", "links", "evidence", "former", "headers", "begun"):
                 database.execute(f"DELETE FROM {table} WHERE network = ?", (network,))  # noqa: S608 - names of ours
             found = database.execute("DELETE FROM networks WHERE network = ?", (network,)).rowcount
             database.execute("DELETE FROM meta WHERE key LIKE ?", (f"% {network}",))
@@ -324,6 +332,13 @@ class Store:
         """Whether this host voted there and has left."""
         row = self._row("SELECT gone FROM networks WHERE network = ?", network)
         return row is not None and bool(row["gone"])
+
+    def rows(self, query: str, *arguments: Any) -> list[Any]:
+        """What a query gives, for tables that other modules know more about."""
+        try:
+            return self._connection().execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"the voter's database: {error}", where=self._path) from error
 
     def networks(self) -> list[str]:
         """Ids of all networks that something is kept of."""
