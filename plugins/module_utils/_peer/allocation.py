@@ -309,6 +309,12 @@ def _lock(
                 raise NotPermitted(
                     "this host is not part of the network", where=entry.record.name, remedy="Reconcile it first"
                 )
+            if value.hosts[node].key != signer.public_key:
+                raise NotPermitted(
+                    "the ledger doesn't know this host's signing key yet",
+                    where=entry.record.name,
+                    remedy="Publish the key (module provider) and reconcile the host first",
+                )
             draft = wanted.draft(value, node)
             return drafting.sign(draft, value, node, signer) if draft else None
 

@@ -16,7 +16,7 @@ from .._quorum import answers
 from .._quorum.acceptor import Acceptor
 from .._quorum.cache import read_certified
 from .._quorum.requests import Update, parse_have
-from .._quorum.signing import SeedSigner
+from .._quorum.signing import FileSigner
 from .._quorum.survey import Position, Surveyed, show_cached, surveyed_from_json, with_cached
 from . import ledgers
 from .config import HostConfig
@@ -38,9 +38,10 @@ class Voter:
         """``tell``: where hints of what got certified go."""
         self._paths = paths
         self._tell = tell
+        self._signer = FileSigner(paths.signing_key)
         self._acceptor = Acceptor(
             paths.voter_database,
-            SeedSigner.from_file(paths.signing_key),
+            self._signer,
             config.id,
             view,
             max_age=config.chain.max_age,
@@ -50,6 +51,7 @@ class Voter:
     def answer(self, document: dict[str, Any], caller: NodeId | str) -> dict[str, Any]:
         """The acceptor's answer; whatever got certified by it is told to this host's fast path and the ring."""
         network = document["network"]
+        self._signer.refresh()  # a session may last for longer than the host's key
         before = self._position(network)
         answer = self._acceptor.handle(document, [caller])
         if document["op"] == "survey":

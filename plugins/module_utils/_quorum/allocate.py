@@ -266,8 +266,13 @@ class _Allocation:
         )
 
     def _may_sign(self) -> bool:
-        """Only hosts of the network sign; one that has left leaves cleaning up to the others."""
-        return self.facts.node in self.parent.hosts or self.hosts.get(self.facts.node) is not None
+        """Only hosts of the network sign, with the key that the ledger knows or is given in the same change.
+
+        One that has left leaves cleaning up to the others; so does one with another key that nothing runs on, for
+        its entry, and so its key, can't be changed without a lease.
+        """
+        entries = self.parent.hosts.get(self.facts.node), self.hosts.get(self.facts.node)
+        return any(entry is not None and entry.key == self.facts.key for entry in entries)
 
     def _free(self, *, descending: bool) -> Iterator[IPv4Address]:
         """Usable addresses that nobody has or had, in order."""

@@ -36,9 +36,13 @@ class Step:
 def wanted(value: Value, view: View, without: Collection[Voter] = ()) -> Step | None:
     """The next change of the voters of ``value``; None if they are as they should be.
 
-    ``without``: hosts that couldn't be made ready, and are passed by.
+    ``without``: hosts that couldn't be made ready, and are passed by. None as well while view and value are of
+    different records: leases belong to members by the record, so by a newer one than the view's, or an older one than
+    the chain's, hosts seem to have left whose members were just given another deployment.
     """
     network = view.networks[value.network]
+    if network.record != value.record or view.height < value.record_height:
+        return None
     leaving = {voter: why for voter in value.voters if (why := _reason(value, network, view, voter)) is not None}
     staying = [voter for voter in value.voters if voter not in leaving]
     coming = _coming(value, network, view, staying, without)

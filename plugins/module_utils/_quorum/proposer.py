@@ -44,6 +44,7 @@ from .updates import forced_by, holds, teaching, verified_update
 from .value import Value
 
 Build = Callable[[Value], "Change | None"]
+Complete = Callable[[Certified, Change], "Change | None"]
 
 HOLD = 3_000  # milliseconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
@@ -125,6 +126,7 @@ class Proposer:
         self._counter = 0
         self._shown: Promise | None = None
         self._saved = self._known
+        self._complete: Complete | None = None
 
     def __enter__(self) -> Proposer:
         return self
@@ -266,15 +268,19 @@ class Proposer:
                 raise self._no_majority(attempt, len(attempt.promises))
         return False
 
-    def propose(self, build: Build) -> Outcome:
+    def propose(self, build: Build, complete: Complete | None = None) -> Outcome:
         """Get ``build``'s change of the newest value agreed; it is asked again whenever the newest is another.
 
         ``build`` returns None (or an empty change) when nothing is left to be done, such as after an earlier
-        request whose outcome was unknown. Raises Rejected, NoMajority or OutcomeUnknown.
+        request whose outcome was unknown. ``complete`` is given that change with its parent once a majority has
+        promised, and so holds back others for a while: it adds what takes time to get and is no part of the value,
+        or returns None if that can't be had. Raises Rejected, NoMajority or OutcomeUnknown.
         """
+        self._complete = complete
         try:
             return self._propose(build)
         finally:
+            self._complete = None
             self._save()
 
     def _propose(self, build: Build) -> Outcome:
@@ -337,6 +343,12 @@ class Proposer:
                     # If ours was accepted somewhere before, it may still be found there and be finished.
                     change, hash_ = forced
                     continue
+                if self._complete is not None and parent is not None and hash_ == wanted:
+                    completed = self._complete(parent, change)
+                    if completed is None:
+                        self._fanout.tell(self._prepare_request(instance, ballot, parent, 0))
+                        return self._is_known(wanted)
+                    change = completed
                 promises = tuple(one.promise for one in attempt.promises.values())
                 accept = Accept(instance, ballot, promises, change, parent.certificate if parent else None)
                 attempt = self._accept(accept, parent, deadline)

@@ -115,6 +115,15 @@ def _check_removed(context: Context, voter: Voter, evidence: Evidence, heights: 
             " resigned or shown to contradict itself",
             _WHERE,
         )
+    network = context.network
+    if not context.vouched and network is not None:
+        # By the record of now as well: one that isn't agreed yet may give its member a deployment that runs there.
+        refuse(
+            not gone(network.record, context.leases.values(), node, context.view.height),
+            "voter-removal",
+            f"{node} holds a lease by the tenant's record as it is on chain now",
+            _WHERE,
+        )
 
 
 def _evidence(context: Context) -> Evidence:

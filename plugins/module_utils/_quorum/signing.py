@@ -77,6 +77,36 @@ class SeedSigner:
         return base64.b64encode(self._key.sign(text)).decode()
 
 
+class FileSigner:
+    """The signer of a key file for whoever outlives a change of the key: ``refresh`` before each use."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._signer = SeedSigner.from_file(path)
+
+    def refresh(self) -> None:
+        """Read the file again if it is another one now."""
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            self._signer, self._stamp = SeedSigner.from_file(self._path), stamp
+
+    @property
+    def public_key(self) -> str:
+        return self._signer.public_key
+
+    def sign(self, text: bytes) -> str:
+        return self._signer.sign(text)
+
+
+def _stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def signed_text(kind: str, document: Json) -> bytes:
     """What is signed: the purpose, then the canonical document."""
     return f"akash.avpn/{kind}/1\n".encode() + canonical.dumps(document)

@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .._chain.model import View, Voter
+from .._common.checked import present
 from .._common.ids import NodeId
 from .change import Change
-from .evidence import Evidence
+from .evidence import Evidence, Statement
 from .membership import Step, wanted
 from .messages import Certified, majority
 from .proposer import Outcome, Proposer
 from .value import Value
 
 _MOST_LEAVERS = 16  # told in one run
+_HELD_SECONDS = 3.0  # how long others are held back at most: the proposer's hold
 
 
 def leavers_of(certified: Certified) -> dict[str, NodeId]:
@@ -35,7 +37,12 @@ def leavers_of(certified: Certified) -> dict[str, NodeId]:
 
 @dataclass
 class Membership:
-    """Changes of voters by one proposer. ``steps``: those agreed; ``waiting``: hosts that aren't ready, and why not."""
+    """Changes of voters by one proposer. ``steps``: those agreed; ``waiting``: hosts that aren't ready, and why not.
+
+    Who may come is asked at leisure first, and brought up to the newest value. But what the hosts say counts for one
+    version, and while others write, that is over before enough of them have said it. So after that the promises come
+    first, whose hold keeps others back, and then the statements about exactly the version that is held.
+    """
 
     proposer: Proposer
     view: View
@@ -43,11 +50,15 @@ class Membership:
     steps: list[Step] = field(default_factory=list)
     waiting: dict[NodeId, str] = field(default_factory=dict)
     _without: set[Voter] = field(default_factory=set)
+    _asked: set[Step] = field(default_factory=set)
+    _ready: dict[NodeId, Statement] = field(default_factory=dict)
+    _about: str = ""  # the hash of the value that those are ready for
+    _hopeless: bool = False
     _last: tuple[int, Step] | None = None
 
     def run(self) -> Outcome:
         """Change voters until nothing is wanted that can be had. Raises like ``Proposer.propose``."""
-        outcome = self.proposer.propose(self._build)
+        outcome = self.proposer.propose(self._build, self._complete)
         self._note(outcome.value)
         return outcome
 
@@ -64,23 +75,55 @@ class Membership:
         return {word for word, node in leavers.items() if node in gone}
 
     def _build(self, value: Value) -> Change | None:
+        """The next change of voters, without its evidence."""
         self._note(value)
-        while (step := wanted(value, self.view, self._without)) is not None:
-            ready = self.proposer.ready(step.voters, self.seconds, step.added.node if step.added else None)
-            known = self.proposer.known
-            if known is not None and known.value.version > value.version:
-                return None  # others were faster; it is begun again upon theirs
-            if step.added is not None and step.added.node not in ready:
-                self._without.add(step.added)
-                self.waiting[step.added.node] = "doesn't say that it is ready to vote"
-                continue
-            if len(ready) < majority(step.voters):
-                self.waiting.update({voter.node: "doesn't answer" for voter in step.voters if voter.node not in ready})
-                return None
+        while not self._hopeless and (step := wanted(value, self.view, self._without)) is not None:
+            if step not in self._asked:
+                self._asked.add(step)
+                if not self._ask(step, self.seconds) and not self._overtaken(value.version):
+                    self._pass_by(step)
+                    continue
             self._last = value.version, step
-            statements = tuple(statement for _node, statement in sorted(ready.items()))
-            return Change(voters=step.voters, evidence=Evidence(self.view.height, statements))
+            return Change(voters=step.voters)
         return None
+
+    def _complete(self, parent: Certified, change: Change) -> Change | None:
+        """The change with what the hosts say about its parent; None if they don't while others are held back."""
+        if self._last is None or self._last[1].voters != change.voters:
+            return None
+        step = self._last[1]
+        said = self._about == parent.certificate.hash and self._enough(step)
+        if not said and not self._ask(step, min(self.seconds, _HELD_SECONDS)):
+            if not self._overtaken(parent.value.version):
+                self._pass_by(step)
+            return None
+        statements = tuple(statement for _node, statement in sorted(self._ready.items()))
+        return replace(change, evidence=Evidence(self.view.height, statements))
+
+    def _ask(self, step: Step, seconds: float) -> bool:
+        """Ask the hosts of a step whether they are ready for the value known here; tells whether enough are."""
+        known = present(self.proposer.known, "a value to be ready for")
+        self._about = known.certificate.hash
+        self._ready = self.proposer.ready(step.voters, seconds, step.added.node if step.added else None)
+        return self._enough(step)
+
+    def _enough(self, step: Step) -> bool:
+        comes = step.added is None or step.added.node in self._ready
+        return comes and len(self._ready) >= majority(step.voters)
+
+    def _overtaken(self, version: int) -> bool:
+        """Whether others were faster; then nobody is to blame."""
+        known = self.proposer.known
+        return known is not None and known.value.version > version
+
+    def _pass_by(self, step: Step) -> None:
+        """Without this step in this run: the one that should come isn't ready, or else too few answer for any."""
+        if step.added is not None and step.added.node not in self._ready:
+            self._without.add(step.added)
+            self.waiting[step.added.node] = "doesn't say that it is ready to vote"
+            return
+        self.waiting.update({one.node: "doesn't answer" for one in step.voters if one.node not in self._ready})
+        self._hopeless = True
 
     def _note(self, value: Value) -> None:
         if self._last is not None and value.version > self._last[0]:

@@ -41,13 +41,26 @@ class Crew:
 
     def one_more(self, client: Client, kind: str, height: int = 0) -> str:
         """An operation beside the schedule, by a client of its own; returns its outcome."""
+        spare = self.spare(client.host)
+        try:
+            return spare.operate(kind, height)
+        finally:
+            spare.end()
+
+    def spare(self, host: int) -> Spare:
+        """A client of its own on a host, for operations beside the schedule."""
+        return Spare(self, host)
+
+    def number(self) -> int:
+        """For an operation beside the schedule."""
         with self._counter:
             number, self._next = self._next, self._next + 1
-        return _Feeder(self, client).operate(Planned(number, client, kind), height)
+        return number
 
-    def pid(self, client: Client) -> int:
-        """A client's process on its host, 0: none now."""
-        return next(feeder.pid for feeder in self._feeders if feeder.client == client)
+    def running(self, first: Client) -> list[tuple[Client, int]]:
+        """Clients with their processes, ``first`` before those of its host, and those before all others."""
+        found = [(feeder.client, feeder.pid) for feeder in self._feeders if feeder.pid]
+        return sorted(found, key=lambda one: (one[0] != first, one[0].host != first.host))
 
     def close(self) -> None:
         for feeder in self._feeders:
@@ -66,18 +79,13 @@ class _Feeder(threading.Thread):
     def run(self) -> None:
         for planned in self._crew.schedule.of(self.client):
             height = self._crew.progress.height(planned.after)
+            self._crew.progress.wait_for_faults(self._crew.schedule.begun_before(planned.number))
             if self._crew.progress.stopped:
                 return
-            self._operate(planned, height)
-        self._end()
+            self.operate(planned, height)
+        self.end()
 
-    def operate(self, planned: Planned, height: int) -> str:
-        """One more operation, outside the schedule; its outcome."""
-        outcome = self._operate(planned, height)
-        self._end()
-        return outcome
-
-    def _end(self) -> None:
+    def end(self) -> None:
         """Let the client go, and take what it still has to say."""
         if self._remote is not None:
             with contextlib.suppress(EOFError, ValueError, OSError):
@@ -86,8 +94,8 @@ class _Feeder(threading.Thread):
                     self._crew.book.keep(event)
         self.close()
 
-    def _operate(self, planned: Planned, height: int) -> str:
-        """One operation. A client that dies takes its answer with it."""
+    def operate(self, planned: Planned, height: int) -> str:
+        """One operation and its outcome. A client that dies takes its answer with it."""
         crew = self._crew
         remote = self._connected()
         if remote is None:
@@ -107,7 +115,6 @@ class _Feeder(threading.Thread):
             "kind": planned.kind,
             "endpoint": endpoint,
             "network": crew.site.network,
-            "voters": crew.site.founders,
             "height": max(height, crew.site.height),
             "deadline": DEADLINE,
             "seed": crew.schedule.seed,
@@ -152,6 +159,20 @@ class _Feeder(threading.Thread):
         if remote is not None:
             with contextlib.suppress(OSError):
                 remote.close()
+
+
+class Spare:
+    """A client for operations beside the schedule, which it does one after another until its end."""
+
+    def __init__(self, crew: Crew, host: int) -> None:
+        self._crew, self._client = crew, Client(host, 0)
+        self._feeder = _Feeder(crew, self._client)
+
+    def operate(self, kind: str, height: int = 0) -> str:
+        return self._feeder.operate(Planned(self._crew.number(), self._client, kind), height)
+
+    def end(self) -> None:
+        self._feeder.end()
 
 
 def holdings(site: Site, host: int, seconds: float) -> dict[str, dict[str, Any]]:

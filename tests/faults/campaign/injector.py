@@ -21,15 +21,24 @@ from .clients import Crew
 from .outage import Broken
 from .process import Remote
 from .progress import Progress
-from .schedule import Client, Fault, Schedule
+from .schedule import REPLACING, Client, Fault, Schedule
 from .site import Site
 
 AT_ONCE = 3  # faults
 MAX_AGE = 900  # seconds: how old a view a voter votes on (the role's default)
 BUSY_SECONDS = 1.5  # that a voter is watched for a half-done version before it is killed
 _BOOT_SECONDS = 90.0
-_REPLACE_SECONDS = 120.0
+_CLIENT_SECONDS = 30.0
+_REPLACE_SECONDS = 240.0
 _WHOLE_HOST = ("host-kill", "host-pause", "peers-pause", "peers-kill", "client-kill", "slow-link", "clock", "disk-full")
+
+
+def publish(site: Site, book: Book, host: int) -> dict[str, Any]:
+    """The team publishes its host as it is, which is written down."""
+    since = time.monotonic()
+    made = site.publish(host)
+    book.write("chain", kind="publish", node=site.node(host), since=since, at=time.monotonic(), **made)
+    return made
 
 
 class Injector(threading.Thread):
@@ -51,13 +60,13 @@ class Injector(threading.Thread):
         self._hosts = [threading.Lock() for _unused in range(schedule.hosts)]
         self._saboteurs: dict[int, Remote] = {}
         self._replacing = threading.Lock()
-        self._lost: set[int] = set()  # voters without their memory
 
     def run(self) -> None:
         threads = []
-        for fault in self._schedule.faults:
+        for count, fault in enumerate(self._schedule.faults, 1):
             self._progress.wait_until(fault.at)
             self._room.acquire()
+            self._progress.begun(count)
             if self._progress.stopped:
                 self._room.release()
                 break
@@ -69,7 +78,7 @@ class Injector(threading.Thread):
 
     def _befall(self, fault: Fault) -> None:
         """One fault from its beginning to its end; what can't be broken is said, and isn't counted."""
-        whole = fault.kind in _WHOLE_HOST or fault.kind == "voter-replaced"
+        whole = fault.kind in _WHOLE_HOST or fault.kind in REPLACING
         lock: Any = self._hosts[fault.hosts[0]] if whole else contextlib.nullcontext()
         try:
             with lock:
@@ -103,7 +112,7 @@ class Injector(threading.Thread):
             until=until,
             result=result,
         )
-        down = fault.kind in ("host-kill", "host-pause", "peers-pause", "disk-full", "voter-replaced")
+        down = fault.kind in ("host-kill", "host-pause", "peers-pause", "disk-full", *REPLACING)
         if down or (fault.kind == "clock" and fault.amount >= MAX_AGE):
             self.broken.append(Broken(began, until, hosts=frozenset(fault.hosts[:1])))
         elif fault.kind in ("cut", "cut-one-way"):
@@ -127,6 +136,7 @@ class Injector(threading.Thread):
             "clock": f"{name}: its clock set {fault.amount:+d} s {seconds}",
             "disk-full": f"{name}: its disk full but for {fault.amount} bytes {seconds}",
             "voter-replaced": f"{name}: its voter's disk lost {seconds}, then another voter in its place",
+            "key-changed": f"{name}: another signing key, published after {fault.seconds:g} s",
         }[fault.kind]
 
     def _pairs(self, fault: Fault) -> set[links.Pair]:
@@ -147,13 +157,13 @@ class Injector(threading.Thread):
             pause(fault.seconds)
             self._boot(host)
         elif fault.kind == "host-pause":
-            docker("container", "pause", container)
+            self._freeze(container)
             pause(fault.seconds)
             docker("container", "unpause", container)
         elif fault.kind == "peers-kill":
             return self._order(host, {"do": "kill-peers", "seconds": BUSY_SECONDS})
         elif fault.kind == "client-kill":
-            return self._kill_client(host, container, fault.amount)
+            return self._kill_client(host, fault.amount)
         elif fault.kind == "peers-pause":
             result = self._order(host, {"do": "pause-peers"})
             pause(fault.seconds)
@@ -181,39 +191,58 @@ class Injector(threading.Thread):
             pause(fault.seconds)
             self._order(host, {"do": "unfill"})
             return result
-        elif fault.kind == "voter-replaced":
+        elif fault.kind in REPLACING:
             return self._replace(fault)
         return {}
 
     def _replace(self, fault: Fault) -> dict[str, Any]:
-        """A voter loses its disk; its team publishes the new one, and another host has the voters changed."""
-        host, other = fault.hosts
+        """A voter loses its disk or gets another key; its team publishes that, and others have the voters changed."""
+        host = fault.hosts[0]
         with self._replacing:
-            if self._lost and host not in self._lost:
-                return {"error": f"{self._site.names[next(iter(self._lost))]} isn't replaced yet"}
-            self._lost.add(host)
-            self._order(host, {"do": "lose-disk"})
+            self._order(host, {"do": "change-key" if fault.kind == "key-changed" else "lose-disk"})
             self._progress.pause(fault.seconds)
-            made = self._order(host, {"do": "incarnation", "seconds": 20})
+            made = self._order(host, {"do": "identity"})
             if "error" in made:
                 return made
-            height = self._site.publish(host, made["incarnation"])
+            published = publish(self._site, self._book, host)
             deadline = time.monotonic() + _REPLACE_SECONDS
-            # With the chain as it is now: by an older view somebody may have to go who has come back since.
-            while self._crew.one_more(Client(other, 0), "voters", max(height, self._site.chain.height())) != "ok":
+            tries = 0
+            while not self._voters_changed(host, tries, published["height"]):
+                tries += 1
                 if time.monotonic() > deadline or self._progress.stopped:
-                    return {"error": "the voters didn't change"}
-                self._progress.pause(1.0)
-            self._lost.discard(host)
-        return made
+                    return {"error": f"the voters didn't change within {tries} tries"}
+                self._progress.pause(0.5)
+        return {**made, "tries": tries + 1}
 
-    def _kill_client(self, host: int, container: str, worker: int) -> dict[str, Any]:
-        """A proposer dies in the middle of an operation, perhaps with a version half done."""
-        pid = self._crew.pid(Client(host, worker))
-        if not pid:
-            return {"error": "no client was running"}
-        killed = try_docker("exec", container, "kill", "-KILL", str(pid))
-        return {"pid": pid} if killed.returncode == 0 else {"error": "the client was gone already"}
+    def _voters_changed(self, host: int, tries: int, height: int) -> bool:
+        """Have somebody else bring the voters to what they should be; each time another host, for one may be broken."""
+        others = [one for one in self._site.holders() if one != host]
+        # With the chain as it is now: by an older view somebody may have to go who has come back since.
+        height = max(height, self._site.chain.height())
+        return self._crew.one_more(Client(others[tries % len(others)], 0), "voters", height) == "ok"
+
+    def _kill_client(self, host: int, worker: int) -> dict[str, Any]:
+        """A proposer dies in the middle of an operation, perhaps with a version half done.
+
+        It may have died just now with its host, or be through with all it had to do: then it's another one.
+        """
+        deadline = time.monotonic() + _CLIENT_SECONDS
+        while time.monotonic() < deadline and not self._progress.stopped:
+            for client, pid in self._crew.running(Client(host, worker)):
+                name = self._site.names[client.host]
+                killed = try_docker("exec", f"{self._site.lab.name}-{name}", "kill", "-KILL", str(pid))
+                if killed.returncode == 0:
+                    return {"client": f"{name}/{client.worker}", "pid": pid}
+            self._progress.pause(0.2)
+        return {"error": "no client was running"}
+
+    def _freeze(self, container: str) -> None:
+        """The freezer of a busy machine doesn't always get hold of all processes at once."""
+        for _unused in range(4):
+            if try_docker("container", "pause", container).returncode == 0:
+                return
+            self._progress.pause(0.5)
+        docker("container", "pause", container)
 
     def _boot(self, host: int) -> None:
         container = self._site.lab.container(self._site.names[host])

@@ -17,6 +17,7 @@ class Progress:
         self._changed = threading.Condition()
         self._through: set[int] = set()
         self._heights: dict[int, int] = {}
+        self._faults = 0
         self.outcomes: Counter[str] = Counter()
         self.stopped = False
 
@@ -55,6 +56,16 @@ class Progress:
     def wait_until(self, count: int) -> None:
         """Until so many have ended."""
         self._wait(lambda: len(self._through) >= count)
+
+    def begun(self, faults: int) -> None:
+        """So many faults have begun."""
+        with self._changed:
+            self._faults = faults
+            self._changed.notify_all()
+
+    def wait_for_faults(self, count: int) -> None:
+        """Until so many have begun."""
+        self._wait(lambda: self._faults >= count)
 
     def pause(self, seconds: float) -> None:
         """Sleep, unless everything stops."""

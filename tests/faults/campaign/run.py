@@ -16,7 +16,7 @@ from .clients import Crew, holdings
 from .injector import Injector
 from .outage import lost_majority
 from .progress import Progress
-from .schedule import Act, Client, Schedule
+from .schedule import Client, Schedule
 from .site import Site
 
 TELL_EVERY = 15.0  # seconds
@@ -47,6 +47,7 @@ def run(site: Site, schedule: Schedule, workers: int, path: Path, say: Callable[
         generation=0,
         base=None,
         voters=site.founders,
+        leases={member: site.node(host) for member, host in schedule.members.items()},
         time=int(time.time()),
         at=began,
     )
@@ -90,25 +91,32 @@ def _act(site: Site, schedule: Schedule, book: Book, progress: Progress, told: T
         progress.wait_for(act.needs)
         if progress.stopped:
             return
+        since = time.monotonic()
         try:
-            height = _one(site, schedule, act)
+            height = site.chain.height() if act.number < len(schedule.members) else site.act(act.kind, act.member)
         except Exception as error:  # noqa: BLE001 - a campaign whose chain stands still would wait for ever
             told.errors.append(f"act {act.number} ({act.kind} {act.member}): {type(error).__name__}: {error}"[:300])
             progress.stop()
             return
-        book.write("chain", act=act.number, kind=act.kind, member=act.member, height=height, at=time.monotonic())
+        if act.number >= len(schedule.members):
+            _write(book, site, act.kind, act.member, height, since)
         progress.acted(act.number, height)
 
 
-def _one(site: Site, schedule: Schedule, act: Act) -> int:
-    if act.number < len(schedule.members):
-        return site.chain.height()
-    return site.act(act.kind, act.member, schedule.members[act.member])
+def _write(book: Book, site: Site, kind: str, member: str, height: int, since: float) -> None:
+    node = site.node(site.host_of(member))
+    book.write("chain", kind=kind, member=member, node=node, height=height, since=since, at=time.monotonic())
 
 
 def _settle(site: Site, schedule: Schedule, crew: Crew, book: Book, told: Told) -> None:
-    """Nothing is broken any more: whatever is half done is finished, and everybody learns of it."""
+    """Nothing is broken any more: whatever is half done is finished, everybody votes, and everybody learns of it."""
     deadline = time.monotonic() + SETTLE_SECONDS
+    for member in site.closed:
+        since = time.monotonic()
+        _write(book, site, "lease", member, site.act("lease", member), since)
+    height, turn = site.chain.height(), 0
+    while crew.one_more(Client(turn % schedule.hosts, 0), "voters", height) != "ok" and time.monotonic() < deadline:
+        turn += 1
     held: dict[str, dict[str, object]] = {}
     host = 0
     while time.monotonic() < deadline:

@@ -20,6 +20,7 @@ from typing import Any
 
 from lab import collection, topology
 from lab.chain import PORTS
+from lab.errors import LabError
 from lab.lab import Lab
 from scenario import desk
 from scenario.cast import CHAIN_ID
@@ -56,6 +57,8 @@ class Site:
         self.founders: list[dict[str, str]] = []
         self.dseqs: dict[str, int] = {}
         self._leases: dict[str, str] = {}  # member -> dseq/gseq/oseq
+        self._hosts: dict[str, int] = {}  # member -> host that runs it, or ran it last
+        self._closed: set[str] = set()  # members without a lease
         self._accounts: dict[str, str] = {}
 
     # --- hosts
@@ -67,14 +70,14 @@ class Site:
         self.story = Story(self.lab, self.say)
         self.chain = ChainOperator(self.lab)
         self._accounts = {name: self.story.account(name) for name in [*self.names, TENANT]}
-        self._set_up()
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path in sorted((HERE / "onhost").glob("*.py")):
                 tar.add(path, f"{ON_HOST.strip('/')}/{path.name}")
-        self.lab.install_collection(*self.names)
         for name in self.names:
             self.lab.container(name).extract(archive.getvalue())
+        self._set_up()
+        self.lab.install_collection(*self.names)
 
     def node(self, host: int) -> str:
         return f"{self._accounts[self.names[host]]}/{self.names[host]}"
@@ -94,9 +97,9 @@ class Site:
         if marker.is_file():
             known, _space, published = marker.read_text(encoding="ascii").partition(" ")
             if known == digest or "AVPN_LAB_KEEP" in os.environ:
-                found = self._incarnation(name)
-                if found not in ("", published):
-                    self.publish(self.names.index(name), found)
+                found = self.identity(name)
+                if found and found != published:
+                    self.publish(self.names.index(name))
                 return
         self.say(f"{name}: its team sets it up")
         # What older software kept is no matter here, and it may be kept in another form.
@@ -107,33 +110,37 @@ class Site:
         variables = self.story._team_variables(name)
         desk.write_json(organisation.inventory / "group_vars" / "all.json", variables)
         self.story.playbook(name, str(HERE / "setup.yml"), "-e", "avpn_hosts=lab_provider")
-        marker.write_text(f"{digest} {self._incarnation(name)}", encoding="ascii")
+        marker.write_text(f"{digest} {self.identity(name)}", encoding="ascii")
 
-    def _incarnation(self, name: str) -> str:
-        query = "SELECT value FROM meta WHERE key = 'incarnation'"
-        command = ["runuser", "-u", "avpn", "--", "sqlite3", "/var/lib/avpn/voter.db", query]
+    def identity(self, name: str) -> str:
+        """A voter's database and signing key as they are on its host, ``incarnation/public key``; empty: not there."""
+        command = ["/usr/bin/python3", "-I", f"{ON_HOST}/saboteur.py", "identity"]
         return self.lab.execute(name, command, check=False).stdout.strip()
 
-    def publish(self, host: int, incarnation: str) -> int:
-        """The team publishes its host anew, whose voter has another database; returns the height.
+    def publish(self, host: int) -> dict[str, Any]:
+        """The team publishes its host anew, whose voter has another database or key; returns them, and the height.
 
         What playbook publish does, without Ansible.
         """
         from ansible_collections.akash.avpn.plugins.module_utils._chain import arguments, provider_change
 
         name = self.names[host]
+        incarnation, _slash, key = self.identity(name).partition("/")
+        if not key:
+            raise LabError(f"{name} has no voter's database or no key")
         params = self._params(name) | {"state": "present", "purge_nodes": False}
         params |= {"host_uri": None, "email": None, "website": None}
         with arguments.sources_of(params) as sources:
             before = sources.snapshot().provider(self._accounts[name])
         assert before is not None
         record = json.loads(dict(before.attributes)[f"avpn/peer/{name}"])
-        params["nodes"] = {name: {**record, "incarnation": incarnation}}
+        params["nodes"] = {name: {**record, "incarnation": incarnation, "signing_key": key}}
         written = provider_change.run(params, check_mode=False)
         marker = self.lab.folder / name / "faults-software"
         digest = marker.read_text(encoding="ascii").partition(" ")[0]
-        marker.write_text(f"{digest} {incarnation}", encoding="ascii")
-        return int(written["transaction"]["height"]) if written["changed"] else self.chain.height()
+        marker.write_text(f"{digest} {incarnation}/{key}", encoding="ascii")
+        height = int(written["transaction"]["height"]) if written["changed"] else self.chain.height()
+        return {"incarnation": incarnation, "key": key, "height": height}
 
     def _params(self, organisation: str) -> dict[str, Any]:
         """What all modules of an organisation that write to the chain are given."""
@@ -159,6 +166,7 @@ class Site:
         for old in self._networks():
             self._record(old, state="absent")
         self.name = f"run{int(time.time()) % 10_000_000}"
+        self._hosts, self._closed = dict(members), set()
         for member, host in members.items():
             groups = [{"name": "main", "count": replicas}]
             made = self.chain.act("deployment_create", owner=owner, groups=groups)
@@ -174,19 +182,33 @@ class Site:
             for one in written["record"]["founders"]
         ]
 
-    def act(self, kind: str, member: str, host: int) -> int:
+    def act(self, kind: str, member: str) -> int:
         """Something happens on chain to a member; returns the height at which all of it can be seen."""
-        owner, dseq = self._accounts[TENANT], self.dseqs[member]
+        owner, dseq, host = self._accounts[TENANT], self.dseqs[member], self._hosts[member]
         if kind == "replace":
             self.dseqs[member] = self.chain.replace(owner, dseq)
             self._leases[member] = f"{self.dseqs[member]}/1/1"
             self._record(self.name, members={member: self.dseqs[member]}, purge_members=False)
         elif kind == "close":
             self.chain.close_lease(owner, dseq)
+            self._closed.add(member)
             self.chain.advance(12)
         else:
             self._lease(member, host)
+            self._closed.discard(member)
         return self.chain.height()
+
+    def host_of(self, member: str) -> int:
+        return self._hosts[member]
+
+    @property
+    def closed(self) -> list[str]:
+        """Members without a lease."""
+        return sorted(self._closed)
+
+    def holders(self) -> list[int]:
+        """Hosts that hold a lease: the others are not listened to."""
+        return sorted({host for member, host in self._hosts.items() if member not in self._closed})
 
     def lease_of(self, member: str) -> str:
         return self._leases[member]

@@ -39,14 +39,9 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import C
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import slot_json
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import Draft, sign
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
-    Acceptance,
-    Certified,
-    Promise,
-    majority,
-)
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certified, majority
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner, verify
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import FileSigner
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 CALL_SECONDS = 10.0  # for one answer; the peer's own bound is longer, and a peer that is cut off never answers
@@ -68,13 +63,11 @@ def say(event: str, **fields: Any) -> None:
 class Recorder:
     """The peer channel, with notes of what was asked, what voters signed, and what proved to be certified."""
 
-    def __init__(self, client: PeerClient, view: View, order: dict[str, Any], known: set[int]) -> None:
+    def __init__(self, client: PeerClient, order: dict[str, Any], known: set[int]) -> None:
         self.fetched: set[NodeId] = set()
         self.proposed: set[str] = set()  # hashes of our own making whose acceptance was asked for
         self._client = client
         self._op = order["op"]
-        self._keys = {str(node): host.signing_key for node, host in view.hosts.items()}
-        self._keys.update({voter["node"]: voter["key"] for voter in order["voters"]})
         self._known = known  # versions whose change was told
         self._fresh: dict[int, str] = {}  # by version: what was built for it and isn't asked for yet
         self._own: set[str] = set()
@@ -96,7 +89,7 @@ class Recorder:
         answer = self._client.call(node, request, seconds=CALL_SECONDS)
         received = time.monotonic()
         with self._lock:
-            self._after(node, request, answer, sent, received)
+            self._after(node, request["op"], answer, sent, received)
         return answer
 
     def _before(self, request: Any) -> None:
@@ -114,26 +107,22 @@ class Recorder:
             certificate = request["certificate"]
             self._certified(certificate, [self._changes.get(certificate["ballot"]["hash"])])
 
-    def _after(self, node: NodeId, request: Any, answer: Any, sent: float, received: float) -> None:
+    def _after(self, node: NodeId, asked: str, answer: Any, sent: float, received: float) -> None:
         if not isinstance(answer, dict):
             return
-        statements: tuple[tuple[str, Any], ...] = (("promise", Promise), ("acceptance", Acceptance))
-        for kind, shape in statements:
+        for kind in ("promise", "acceptance"):
             if isinstance(answer.get(kind), dict):
-                signed = shape.from_json(answer[kind], kind)
-                key = self._keys.get(str(signed.voter), "")
-                genuine = signed.voter == node and verify(key, signed.text(), signed.signature)
-                document = {name: value for name, value in answer[kind].items() if name not in ("network", "signature")}
+                document = {name: value for name, value in answer[kind].items() if name != "network"}
                 say(
                     "statement",
                     op=self._op,
                     kind=kind,
+                    by=str(node),
                     statement=document,
                     sent=sent,
                     received=received,
-                    genuine=genuine,
                 )
-        if "fetched" in answer and request["op"] == "fetch":
+        if "fetched" in answer and asked == "fetch":
             self.fetched.add(node)
         update = answer.get("newer") or answer.get("fetched")
         if isinstance(update, dict):
@@ -158,7 +147,7 @@ class Worker:
     def __init__(self) -> None:
         self.paths = Paths()
         self.config: HostConfig = host_config.load(self.paths.host_config)
-        self.signer = SeedSigner.from_file(self.paths.signing_key)
+        self.signer = FileSigner(self.paths.signing_key)
         self.known: set[int] = set()
         self.view = load_view(self.paths.view)
         self.client = self._connected()
@@ -180,11 +169,12 @@ class Worker:
         """One operation, from its beginning to its answer. Whatever isn't known for sure is unknown."""
         say("begin", op=order["op"], at=time.monotonic())
         try:
+            self.signer.refresh()
             view = self._view(order["network"], order["height"], order["deadline"])
         except (AvpnError, OSError) as error:
             say("answer", op=order["op"], at=time.monotonic(), outcome="failed", error=_text(error))
             return
-        recorder = Recorder(self.client, view, order, self.known)
+        recorder = Recorder(self.client, order, self.known)
         record = view.networks[order["network"]].record
         proposer = Proposer(
             recorder,
@@ -235,20 +225,33 @@ class Worker:
         return _answer("decided" if outcome.changed else "seen", certified, order)
 
     def _voters(self, order: dict[str, Any], view: View, proposer: Proposer, recorder: Recorder) -> dict[str, Any]:
-        """Bring the voters to what they should be; failed unless they are."""
+        """Bring the voters to what they should be, as reconciliation does; unknown unless they are."""
         from ansible_collections.akash.avpn.plugins.module_utils._quorum.membership import wanted
         from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership
 
         class Recorded(Membership):
             def _build(self, value: Value) -> Change | None:
+                # The record first, as reconciliation does: by another one nobody can tell who should vote.
+                newer = wish(value, view, facts, {})
+                if newer.record:
+                    recorder.built("record", value.version + 1)
+                    return to_change(newer, value, view, facts, signer)
                 change = super()._build(value)
                 if change:
                     recorder.built("voters", value.version + 1)
                 return change
 
+            def _complete(self, parent: Certified, change: Change) -> Change | None:
+                return super()._complete(parent, change) if change.voters else change
+
         with contextlib.suppress(NoMajority):
             proposer.fetch(min(4.0, order["deadline"]))
-        outcome = Recorded(proposer, view, seconds=order["deadline"] / 2).run()
+        if proposer.known is None:
+            raise NoMajority("nobody answered")
+        facts, signer = self._facts(proposer.known.value), self.signer
+        reshaping = Recorded(proposer, view, seconds=order["deadline"] / 2)
+        outcome = reshaping.run()
+        reshaping.dismiss(())
         if (step := wanted(outcome.value, view)) is not None:
             raise OutcomeUnknown(f"the voters are not what they should be: {step}")
         certified = Certified(outcome.certificate, outcome.value)
@@ -262,6 +265,8 @@ class Worker:
             dseq, gseq, oseq = (int(part) for part in order["lease"].split("/"))
             lease = LeaseId(view.networks[value.network].record.owner, dseq, gseq, oseq, self.config.provider)
             mine = {EndpointId.parse(order["endpoint"], "endpoint"): lease}
+        elif kind == "release" and self._has_another_key(value):
+            mine = self._something(view, value)  # for its entry, which introduces the key
         elif kind == "rekey":
             mine = self._something(view, value)
             digest = hashlib.sha256(f"{order['seed']} {order['op']}".encode()).digest()
@@ -278,6 +283,10 @@ class Worker:
                 hosts = {}
         draft = Draft(hosts=hosts, slots=slots)
         return (sign(draft, value, own, self.signer) if draft else None), "own"
+
+    def _has_another_key(self, value: Value) -> bool:
+        entry = value.hosts.get(self.config.id)
+        return entry is not None and entry.key != self.signer.public_key
 
     def _facts(self, value: Value) -> HostFacts:
         """As the value has them, but for what only an operation changes."""

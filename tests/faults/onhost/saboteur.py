@@ -8,6 +8,7 @@ Plain Python of the host. Everything it does is undone by "mend", which may be o
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pwd
@@ -22,6 +23,8 @@ from typing import Any
 
 STATE = Path("/var/lib/avpn")
 DATABASE = STATE / "voter.db"
+SIGNING_KEY = STATE / "keys" / "signing.key"
+SOFTWARE = "/usr/lib/avpn/current"
 STAGE = Path("/var/tmp/avpn-faults")
 SSHD = Path("/etc/avpn/sshd_config")
 USER = pwd.getpwnam("avpn")
@@ -182,17 +185,46 @@ def lose_disk() -> dict[str, Any]:
     return {}
 
 
-def incarnation(order: dict[str, Any]) -> dict[str, Any]:
-    """That of the database that is here now, once there is one."""
-    deadline = time.monotonic() + order["seconds"]
+def change_key() -> dict[str, Any]:
+    """The host gets another signing key, as when a team deletes it and runs the role peer again."""
+    beside = SIGNING_KEY.with_name("signing.key.new")
+    beside.write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
+    beside.chmod(0o600)
+    shutil.chown(beside, "avpn", "avpn")
+    beside.replace(SIGNING_KEY)
+    return {}
+
+
+def identity() -> str:
+    """The voter's database and the host's signing key, ``incarnation/public key``; empty if one isn't there."""
     query = "SELECT value FROM meta WHERE key = 'incarnation'"
-    while time.monotonic() < deadline:
-        command = ["runuser", "-u", "avpn", "--", "sqlite3", "-readonly", str(DATABASE), query]
-        found = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
-        if found:
-            return {"incarnation": found}
-        time.sleep(0.2)
-    return {"error": "no session has made a database"}
+    command = ["runuser", "-u", "avpn", "--", "sqlite3", "-readonly", str(DATABASE), query]
+    incarnation = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    try:
+        seed = base64.b64decode(SIGNING_KEY.read_bytes())
+    except OSError:
+        return ""
+    return f"{incarnation}/{public_key(seed)}" if incarnation else ""
+
+
+def public_key(seed: bytes) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = Ed25519PrivateKey.from_private_bytes(seed).public_key()
+    return base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def make_identity() -> dict[str, Any]:
+    """See to it that there is a database: the first session after its loss makes one, or else the role peer would."""
+    make = (
+        f"import os, sys; os.umask(0o077); sys.path.insert(0, '{SOFTWARE}');"
+        f" from avpn._quorum.store import incarnation; incarnation('{DATABASE}')"
+    )
+    command = ["runuser", "-u", "avpn", "--", "/usr/bin/python3", "-I", "-c", make]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    found = identity()
+    return {"identity": found} if found else {"error": f"no database: {done.stderr[-200:]}"}
 
 
 def mend() -> dict[str, Any]:
@@ -225,12 +257,17 @@ def perform(order: dict[str, Any]) -> dict[str, Any]:
         return {}
     if do == "lose-disk":
         return lose_disk()
-    if do == "incarnation":
-        return incarnation(order)
+    if do == "change-key":
+        return change_key()
+    if do == "identity":
+        return make_identity()
     return mend()
 
 
 def main() -> None:
+    if sys.argv[1:] == ["identity"]:
+        print(identity())
+        return
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         try:

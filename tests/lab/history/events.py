@@ -58,7 +58,8 @@ class Statement:
     accepted: Ballot | None  # what a promise shows as accepted before
     sent: float
     received: float
-    genuine: bool = True  # whether the signature was the voter's
+    by: str  # the node that was asked
+    document: Mapping[str, Any]  # all of it but the network's id: what is signed, and the signature
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Operation:
 
     number: int
     client: str
-    kind: str  # allocate, rebind, release, rekey, confirm or read
+    kind: str  # allocate, rebind, release, rekey, confirm, read or voters
     endpoint: str  # of allocate, rebind, release
     host: str  # the node that acts
     began: float
@@ -101,6 +102,7 @@ class Recording:
     changes: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
     certificates: list[Mapping[str, Any]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
+    chain: list[dict[str, Any]] = field(default_factory=list)  # lease, close, replace, publish: as they happened
     faults: list[dict[str, Any]] = field(default_factory=list)
     finals: list[Final] = field(default_factory=list)
     ended: bool = False
@@ -176,9 +178,13 @@ class Recording:
                 Ballot.of(document.get("accepted")),
                 event["sent"],
                 event["received"],
-                event.get("genuine", True),
+                event["by"],
+                document,
             )
         )
+
+    def _on_chain(self, event: Mapping[str, Any]) -> None:
+        self.chain.append(dict(event))
 
     def _fault(self, event: Mapping[str, Any]) -> None:
         self.faults.append(dict(event))
@@ -205,6 +211,6 @@ _TAKE = {
     "fault": Recording._fault,
     "final": Recording._final,
     "end": Recording._end,
-    "chain": Recording._ignored,
+    "chain": Recording._on_chain,
     "note": Recording._ignored,
 }

@@ -65,8 +65,9 @@ def differing_ends(recording: Recording, chain: Chain) -> Iterator[str]:
         yield "no version was ever certified"
         return
     last = chain.versions[-1]
-    if not recording.finals:
-        yield "nobody was asked what it holds in the end"
+    missing = {voter["node"] for voter in chain.voters[-1]} - {final.host for final in recording.finals}
+    if missing:
+        yield f"voters that nobody told what they hold in the end: {', '.join(sorted(missing))}"
     for final in recording.finals:
         held = final.certificate["version"], final.certificate["ballot"]["hash"]
         if held != (last.number, last.hash):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Certificates, checked with the voters' keys (Ed25519) from the texts that docs/architecture.md describes."""
+"""Certificates and statements, checked with the voters' keys (Ed25519) from the texts that docs/architecture.md has."""
 
 from __future__ import annotations
 
@@ -11,22 +11,63 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .events import Recording
+from .replaying import Chain
 
 _SIGNED = ("network", "generation", "version", "parent", "ballot")
 
 
-def unproven(recording: Recording) -> Iterator[str]:
+def unproven(recording: Recording, chain: Chain) -> Iterator[str]:
     """Certificates that aren't of a majority of the voters of the version before, each voter once."""
-    voters_of = _voters(recording)
     seen: set[str] = set()
     for certificate in recording.certificates + [final.certificate for final in recording.finals]:
         key = json.dumps(certificate, sort_keys=True)
         if key in seen:
             continue
         seen.add(key)
-        wrong = _wrong(certificate, voters_of(certificate["version"]))
+        voters = chain.deciders(certificate["version"])
+        wrong = _wrong(certificate, voters) if voters is not None else "is of unknown voters"
         if wrong:
             yield f"the certificate of version {certificate['version']} {wrong}"
+
+
+def outsiders(recording: Recording, chain: Chain) -> Iterator[str]:
+    """Statements by somebody who is no voter of the version, in the incarnation that votes, or upon another parent.
+
+    So by a voter that had left, or hadn't come yet, or whose memory is another than the one that was voted in.
+    """
+    for one in recording.statements:
+        voters = chain.deciders(one.version)
+        if voters is None:
+            continue  # of a version whose parent isn't known, which is another problem
+        what = f"a {one.kind} of {one.voter} for version {one.version}"
+        if (one.voter, one.incarnation) not in {(voter["node"], voter["incarnation"]) for voter in voters}:
+            yield f"{what}, which it is no voter of"
+        if one.parent != chain.parent(one.version):
+            yield f"{what} is upon another parent than the one that is certified"
+
+
+def forged(recording: Recording, chain: Chain) -> Iterator[str]:
+    """Statements that weren't signed by the voter that was asked, with the key that votes."""
+    network = recording.start["network"]
+    checked: set[tuple[str, str]] = set()  # an identical repeat is answered alike
+    for one in recording.statements:
+        key = next(
+            (
+                voter["key"]
+                for voter in chain.deciders(one.version) or ()
+                if (voter["node"], voter["incarnation"]) == (one.voter, one.incarnation)
+            ),
+            None,
+        )
+        if key is None:
+            continue  # an outsider's
+        document = {name: value for name, value in one.document.items() if name != "signature"}
+        text, signature = signed_text(one.kind, {"network": network, **document}), one.document["signature"]
+        if one.by != one.voter:
+            yield f"{one.by} answered with a {one.kind} of {one.voter}"
+        if (key + signature, text.decode()) not in checked and not is_signed(key, text, signature):
+            yield f"a {one.kind} of {one.voter} for version {one.version} is not signed with the key that votes"
+        checked.add((key + signature, text.decode()))
 
 
 def signed_text(kind: str, document: Mapping[str, Any]) -> bytes:
@@ -62,17 +103,3 @@ def _wrong(certificate: Mapping[str, Any], voters: Sequence[Mapping[str, str]]) 
     if len(signers) != len(certificate["acceptances"]):
         return "counts a voter twice"
     return "" if len(signers) > len(voters) // 2 else f"is of {len(signers)} of {len(voters)} voters"
-
-
-def _voters(recording: Recording) -> Any:
-    """Version -> the voters that decide it: those of the version before, of the record's founders at first."""
-    changed = {
-        number: change["voters"] for number, seen in recording.changes.items() for change in seen if "voters" in change
-    }
-
-    def voters_of(version: int) -> Sequence[Mapping[str, str]]:
-        before = [number for number in changed if number < version]
-        found: Sequence[Mapping[str, str]] = changed[max(before)] if before else recording.start["voters"]
-        return found
-
-    return voters_of

@@ -23,12 +23,29 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Chain:
-    """Versions from 0, without a gap; ``slots`` of each as documents. ``problems``: why it isn't longer, or a fork."""
+    """Versions from 0, without a gap, and of each what it holds as documents, and the change that made it.
+
+    ``founders``: the voters that decide version 0. ``problems``: why it isn't longer, or a fork.
+    """
 
     versions: Sequence[Version]
     slots: Sequence[Mapping[str, Document]]
     hosts: Sequence[Mapping[str, Document]]
+    voters: Sequence[Sequence[Mapping[str, str]]]
+    changes: Sequence[Document]
+    founders: Sequence[Mapping[str, str]]
+    genesis: str
     problems: Sequence[str]
+
+    def deciders(self, version: int) -> Sequence[Mapping[str, str]] | None:
+        """The voters that decide a version: those whom the one before it names. None: that one isn't known."""
+        if version == 0:
+            return self.founders
+        return self.voters[version - 1] if version <= len(self.voters) else None
+
+    def parent(self, version: int) -> str:
+        """The hash that a version must name as its parent's, which must be known."""
+        return self.genesis if version == 0 else self.versions[version - 1].hash
 
 
 _IN_FULL = ("network", "generation", "version", "parent", "decided_by", "seated", "voters")  # in a header
@@ -120,19 +137,23 @@ def replay(recording: Recording) -> Chain:
         number, hash_ = certificate["version"], certificate["ballot"]["hash"]
         if certified.setdefault(number, hash_) != hash_:
             problems.append(f"two values of version {number} are certified")
-    versions, slots, hosts = [], [], []
-    for value, hash_ in _values(recording, certified, problems):
+    versions, slots, hosts, voters, changes = [], [], [], [], []
+    for value, hash_, change in _values(recording, certified, problems):
         versions.append(version_of(value, hash_))
         slots.append(value["slots"])
         hosts.append(value["hosts"])
+        voters.append(value["voters"])
+        changes.append(change)
+    start = recording.start
+    first = genesis(start["network"], start.get("generation", 0), start.get("base"))
     if certified and max(certified) >= len(versions):
         problems.append(f"version {len(versions)} is not in the recording, though {max(certified)} is certified")
-    return Chain(versions, slots, hosts, problems)
+    return Chain(versions, slots, hosts, voters, changes, start["voters"], first, problems)
 
 
 def _values(
     recording: Recording, certified: Mapping[int, str], problems: list[str]
-) -> Iterator[tuple[dict[str, Any], str]]:
+) -> Iterator[tuple[dict[str, Any], str, Document]]:
     start = recording.start
     network, generation = start["network"], start.get("generation", 0)
     value: dict[str, Any] | None = None
@@ -148,9 +169,9 @@ def _values(
             elif found is not None and found[1] != hash_here:
                 problems.append(f"two changes lead to a version {number}")
             else:
-                found = value_here, hash_here
+                found = value_here, hash_here, change
         if found is None:
             return
-        value, hash_ = found
+        value, hash_ = found[:2]
         yield found
         number += 1

@@ -15,13 +15,6 @@ from .events import Ballot, Statement
 Place = tuple[int, int, str]  # generation, version, parent
 
 
-def forged(statements: Iterable[Statement]) -> Iterator[str]:
-    """Statements whose signature isn't the voter's."""
-    for one in statements:
-        if not one.genuine:
-            yield f"a {one.kind} of {one.voter} for version {one.version} is not signed by it"
-
-
 def backward(statements: Iterable[Statement]) -> Iterator[str]:
     """Ballots and versions that went back from one statement to another that was asked for after it had come."""
     by_voter: dict[tuple[str, str], list[Statement]] = {}

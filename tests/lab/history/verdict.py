@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
-from . import ownership, proofs, realtime, statements
+from . import authors, ownership, proofs, realtime, seats, statements
 from .events import WRITES, Recording
-from .replaying import replay
+from .replaying import Chain, replay
 
 MOST = 50  # problems of one kind that are told
 
@@ -73,23 +73,28 @@ def judge(recording: Recording) -> Verdict:
         "backward": lambda: statements.backward(recording.statements),
         "forgotten": lambda: statements.forgotten(recording.statements),
         "twofold": lambda: statements.twofold(recording.statements),
-        "forged": lambda: statements.forged(recording.statements),
-        "unproven": lambda: proofs.unproven(recording),
+        "forged": lambda: proofs.forged(recording, chain),
+        "outsider": lambda: proofs.outsiders(recording, chain),
+        "unproven": lambda: proofs.unproven(recording, chain),
+        "unsigned": lambda: authors.unsigned(recording, chain),
+        "unfounded": lambda: seats.unfounded(recording, chain),
         "final": lambda: ownership.differing_ends(recording, chain),
         "unfinished": lambda: [] if recording.ended else ["the recording has no end"],
     }
     problems = {kind: found for kind, check in checks.items() if (found := list(islice(check(), MOST)))}
-    return Verdict(problems, _counts(recording), len(chain.versions), _outcomes(recording))
+    return Verdict(problems, _counts(recording, chain), len(chain.versions), _outcomes(recording))
 
 
-def _counts(recording: Recording) -> dict[str, int]:
+def _counts(recording: Recording, chain: Chain) -> dict[str, int]:
     operations = recording.operations.values()
+    voters_changed = sum(before != after for before, after in pairwise([chain.founders, *chain.voters]))
     return {
         "operations": len(operations),
         "faults": len({fault["number"] for fault in recording.faults}),
         "acknowledged": sum(one.outcome == "ok" for one in operations),
         "failed": sum(one.outcome == "failed" for one in operations),
         "unknown": sum(one.outcome == "unknown" for one in operations),
+        "voters_changed": voters_changed,
         "writes": sum(one.kind in WRITES and one.outcome == "ok" and one.strength == "decided" for one in operations),
         "statements": len(recording.statements),
     }

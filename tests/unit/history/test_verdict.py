@@ -9,12 +9,13 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from history.events import Recording
 from history.replaying import replay
 from history.verdict import judge
-from recorded import VOTERS, Book, Events, events_of, good, recording, slot, voter
+from recorded import NEW, VOTERS, Book, Events, events_of, good, recording, sign_anew, slot, voter
 
 
 def test_a_good_history_is_taken() -> None:
@@ -44,9 +45,7 @@ def test_an_unknown_operation_may_take_effect_later() -> None:
     book.unanswered(1, "allocate", "web/1/0", "unknown")
     book.read(2, "confirmed")
     # Its own change, certified by somebody else who found it half done; the note of it died with the client.
-    entry = slot("10.0.0.2", VOTERS[0], "1/1/1", 11)
-    batch = {entry["batch"]: {"generation": 0, "key": "k", "digests": ["d"], "signature": "s"}}
-    book.version({"slots": {"web/1/0": entry}, "batches": batch}, 5)
+    book.version(book.change("web/1/0", slot("10.0.0.2", VOTERS[0], "1/1/1", 11)), 5)
     book.read(3, "confirmed", "web/1/0")
     assert judge(Recording.of(book.finish())).problems == {}
 
@@ -59,19 +58,37 @@ def test_a_cut_off_recording_has_no_end(tmp_path: Path) -> None:
     assert not verdict.linearizable
 
 
-@pytest.mark.parametrize(
-    ("signers", "wrong"),
-    [
-        pytest.param(("akash1b/n2", "akash1d/n4"), set(), id="the new voters"),
-        pytest.param(VOTERS[1:], {"unproven"}, id="one that was replaced"),
-    ],
-)
-def test_voters_that_changed_decide_what_follows(signers: tuple[str, ...], wrong: set[str]) -> None:
+def _of_a_batch(edit: Callable[[dict[str, Any]], object]) -> Callable[[Events], None]:
+    """A history in which one version's change is another from the start, so that all hashes agree."""
+
+    def apply(events: Events) -> None:
+        book = Book()
+        book.write(1, "allocate", "web/1/0", slot("10.0.0.2", VOTERS[0], "1/1/1", 11))
+        book.add("invoke", op=2, client="n2/0", kind="allocate", endpoint="db/1/0", host=VOTERS[0], at=book.tick())
+        change = book.change("db/1/0", slot("10.0.0.3", VOTERS[0], "2/1/1", 12))
+        edit(change)
+        book.version(change, 3)
+        events[:] = book.finish()
+
+    return apply
+
+
+def _uncovered(change: dict[str, Any]) -> None:
+    change["slots"]["db/1/0"]["height"] = 13
+
+
+def _wrong_batch_signature(change: dict[str, Any]) -> None:
+    (batch,) = change["batches"].values()
+    batch["signature"] = voter(VOTERS[0])["key"]
+
+
+def _of_somebody_else(events: Events) -> None:
+    """n2 binds an endpoint to n1."""
     book = Book()
-    book.version({"voters": [voter(node) for node in ("akash1a/n1", "akash1b/n2", "akash1d/n4")]}, 1)
-    book.version({"locks": {}}, 2, signers)
-    book.read(1, "confirmed")
-    assert set(judge(Recording.of(book.finish())).problems) == wrong
+    book.write(1, "allocate", "web/1/0", slot("10.0.0.2", VOTERS[1], "1/1/1", 11), host=VOTERS[1])
+    book.add("invoke", op=2, client="n2/0", kind="allocate", endpoint="db/1/0", host=VOTERS[0], at=book.tick())
+    book.version(book.change("db/1/0", slot("10.0.0.3", VOTERS[0], "2/1/1", 12), VOTERS[1]), 3)
+    events[:] = book.finish()
 
 
 # --- wrong ones. Each edit breaks one thing; what else is wrong by that is said, too.
@@ -81,7 +98,7 @@ def _twice(events: Events) -> None:
     """Another endpoint's binding with web's address."""
     book = Book()
     book.write(1, "allocate", "web/1/0", slot("10.0.0.2", VOTERS[0], "1/1/1", 11))
-    book.write(2, "allocate", "db/1/0", slot("10.0.0.2", VOTERS[1], "2/1/1", 12))
+    book.write(2, "allocate", "db/1/0", slot("10.0.0.2", VOTERS[1], "2/1/1", 12), host=VOTERS[1])
     events[:] = book.finish()
 
 
@@ -98,9 +115,7 @@ def _lost(events: Events) -> None:
     book = Book()
     book.write(1, "allocate", "web/1/0", slot("10.0.0.2", VOTERS[0], "1/1/1", 11))
     book.add("invoke", op=2, client="n2/0", kind="rekey", host=VOTERS[1], at=book.tick())
-    entry = slot("10.0.0.2", VOTERS[0], "1/1/1", 12, bound=False)
-    batch = {entry["batch"]: {"generation": 0, "key": "k", "digests": ["d"], "signature": "s"}}
-    book.version({"slots": {"web/1/0": entry}, "batches": batch}, 3)
+    book.version(book.change("web/1/0", slot("10.0.0.2", VOTERS[0], "1/1/1", 12, bound=False)), 3)
     events[:] = book.finish()
 
 
@@ -200,6 +215,7 @@ def _lower_ballot(events: Events) -> None:
     first = events_of(events, "statement", kind="promise")[2]
     later = copy.deepcopy(first)
     later["statement"]["ballot"]["counter"] -= 1
+    sign_anew(later)
     later.update(sent=first["received"] + 1.0, received=first["received"] + 1.1)
     events.append(later)
 
@@ -210,6 +226,8 @@ def _lower_version(events: Events) -> None:
     again = copy.deepcopy(early)
     again["statement"]["voter"] = late["statement"]["voter"]
     again["statement"]["incarnation"] = late["statement"]["incarnation"]
+    again["by"] = late["by"]
+    sign_anew(again)
     again.update(sent=late["received"] + 1.0, received=late["received"] + 1.1)
     events.append(again)
 
@@ -221,6 +239,7 @@ def _forgotten(events: Events) -> None:
     promise["kind"] = "promise"
     promise["statement"]["accepted"] = None
     promise["statement"]["ballot"].update(counter=99, hash="d" * 64)
+    sign_anew(promise)
     promise.update(sent=accepted["sent"], received=accepted["received"])
     events.append(promise)
 
@@ -229,12 +248,35 @@ def _two_parents(events: Events) -> None:
     promise = copy.deepcopy(events_of(events, "statement", kind="promise")[-1])
     promise["statement"]["parent"] = "c" * 64
     promise["statement"]["ballot"]["counter"] += 1
+    sign_anew(promise)
     promise.update(sent=promise["received"] + 1.0, received=promise["received"] + 1.1)
     events.append(promise)
 
 
 def _forged(events: Events) -> None:
-    events_of(events, "statement", kind="promise")[-1]["genuine"] = False
+    one, other = events_of(events, "statement", kind="promise")[-2:]
+    one["statement"]["signature"] = other["statement"]["signature"]
+
+
+def _of_somebody_else_that_was_asked(events: Events) -> None:
+    events_of(events, "statement", kind="promise")[-1]["by"] = VOTERS[2]
+
+
+def _stranger(events: Events) -> None:
+    """Whoever isn't a voter promises."""
+    promise = copy.deepcopy(events_of(events, "statement", kind="promise")[-1])
+    promise["statement"].update(voter=NEW, incarnation=voter(NEW)["incarnation"])
+    promise["by"] = NEW
+    sign_anew(promise)
+    events.append(promise)
+
+
+def _lost_disk(events: Events) -> None:
+    """A voter that has lost its disk goes on voting."""
+    promise = copy.deepcopy(events_of(events, "statement", kind="promise")[-1])
+    promise["statement"]["incarnation"] = "0" * 32
+    sign_anew(promise)
+    events.append(promise)
 
 
 def _behind(events: Events) -> None:
@@ -252,6 +294,10 @@ def _nobody_asked_in_the_end(events: Events) -> None:
     events[:] = [one for one in events if one["event"] != "final"]
 
 
+def _one_not_asked_in_the_end(events: Events) -> None:
+    events.remove(events_of(events, "final")[1])
+
+
 @pytest.mark.parametrize(
     ("edit", "kinds"),
     [
@@ -267,7 +313,7 @@ def _nobody_asked_in_the_end(events: Events) -> None:
         pytest.param(_unknown_version, {"untrue", "lost"}, id="answered what was never certified"),
         pytest.param(_other_hash, {"untrue"}, id="answered another version"),
         pytest.param(_second_certificate, {"fork", "unproven"}, id="two certificates of one version"),
-        pytest.param(_gap, {"fork", "untrue", "lost", "final"}, id="a version that nobody recorded"),
+        pytest.param(_gap, {"fork", "untrue", "lost", "final", "unproven"}, id="a version that nobody recorded"),
         pytest.param(_two_changes, {"fork"}, id="two changes of one version"),
         pytest.param(_no_majority, {"unproven"}, id="certificate of a minority"),
         pytest.param(_same_voter_twice, {"unproven"}, id="certificate of one voter twice"),
@@ -276,11 +322,18 @@ def _nobody_asked_in_the_end(events: Events) -> None:
         pytest.param(_lower_ballot, {"backward"}, id="ballots go back"),
         pytest.param(_lower_version, {"backward"}, id="versions of a voter go back"),
         pytest.param(_forgotten, {"forgotten"}, id="accepted and not shown"),
-        pytest.param(_two_parents, {"twofold"}, id="two parents of one version"),
+        pytest.param(_two_parents, {"twofold", "outsider"}, id="two parents of one version"),
         pytest.param(_forged, {"forged"}, id="statement that its voter didn't sign"),
+        pytest.param(_of_somebody_else_that_was_asked, {"forged"}, id="statement of another voter than was asked"),
+        pytest.param(_stranger, {"outsider"}, id="statement of no voter"),
+        pytest.param(_lost_disk, {"outsider"}, id="statement of a lost disk"),
+        pytest.param(_of_a_batch(_uncovered), {"unsigned"}, id="an entry that no batch covers"),
+        pytest.param(_of_a_batch(_wrong_batch_signature), {"unsigned"}, id="a batch with a wrong signature"),
+        pytest.param(_of_somebody_else, {"unsigned"}, id="an endpoint bound by somebody else"),
         pytest.param(_behind, {"final"}, id="a host ends behind"),
         pytest.param(_other_entries, {"final"}, id="a host ends with other entries"),
         pytest.param(_nobody_asked_in_the_end, {"final"}, id="nobody asked in the end"),
+        pytest.param(_one_not_asked_in_the_end, {"final"}, id="one voter not asked in the end"),
     ],
 )
 def test_a_wrong_history_is_refused(edit: Callable[[Events], object], kinds: set[str]) -> None:

@@ -120,6 +120,7 @@ class Chain:
     leases: dict[LeaseId, Lease] = field(default_factory=dict)
     incarnations: dict[int, str] = field(default_factory=dict)
     founded: dict[int, str] = field(default_factory=dict)  # incarnations of the founders, once they are fixed
+    signers: dict[int, SeedSigner] = field(default_factory=dict)  # of hosts that have another key than at first
     providers: tuple[str, ...] | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -163,10 +164,18 @@ class Chain:
             leases=tuple(self.leases.values()),
         )
         hosts = {
-            node(number): replace(host_record(number), incarnation=self.incarnations.get(number, incarnation(number)))
+            node(number): replace(
+                host_record(number),
+                incarnation=self.incarnations.get(number, incarnation(number)),
+                signing_key=self.signer(number).public_key,
+            )
             for number in range(1, self.hosts + 1)
         }
         return View("lab", self.height, 1_700_000_000 + self.height, {record.id: network}, hosts)
+
+    def signer(self, number: int) -> SeedSigner:
+        """A host's key as it is now."""
+        return self.signers.get(number, signer(number))
 
     def endpoints(self, number: int) -> dict[EndpointId, LeaseId]:
         """What runs at a provider now."""
@@ -207,7 +216,7 @@ class Voters:
 
         self.acceptors[number] = Acceptor(
             self.directory / f"voter{number}.db",
-            signer(number),
+            self.chain.signer(number),
             node(number),
             view,
             clock=lambda: 1_700_000_000 + self.chain.height,
@@ -263,9 +272,9 @@ def builder(chain: Chain, number: int) -> Callable[[Value], Change | None]:
     """What host ``number`` wants, asked anew for each value."""
 
     def build(value: Value) -> Change | None:
-        view = chain.view()
-        wanted = wish(value, view, facts(number), chain.endpoints(number))
-        return to_change(wanted, value, view, facts(number), signer(number))
+        view, own = chain.view(), replace(facts(number), key=chain.signer(number).public_key)
+        wanted = wish(value, view, own, chain.endpoints(number))
+        return to_change(wanted, value, view, own, chain.signer(number))
 
     return build
 

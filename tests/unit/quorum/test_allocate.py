@@ -13,6 +13,7 @@ from ledger_world import Chain, builder, facts, node, signer
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import to_change, wish
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.authorship import verify_authorship
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import apply_change, genesis
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import (
     value_bytes,
@@ -130,3 +131,41 @@ def test_full_range_says_what_it_waits_for() -> None:
     assert to_change(wanted, value, chain.view(), facts(1), signer(1)) is None
     assert [str(endpoint) for endpoint in wanted.waiting] == ["web/1/4", "web/1/5"]
     assert "cooling down" in wanted.waiting[EndpointId("web", 1, 4)]
+
+
+def test_another_signing_key_is_introduced_with_the_hosts_entry() -> None:
+    chain = Chain()
+    first = chain.deploy("web", 1, 1)
+    chain.deploy("db", 2, 2)
+    value = settle(chain, settle(chain, genesis(chain.record(), chain.height), 1), 2)
+    chain.signers[1] = signer(101)
+    chain.height += 1
+    change = builder(chain, 1)(value)
+    assert change is not None and change.hosts[node(1)] is not None
+    value = settle(chain, value, 1)
+    assert value.hosts[node(1)].key == signer(101).public_key
+    # Its slots are covered by the old key's batches still, which stay verifiable.
+    assert {batch.key for batch in value.batches.values() if batch.author == node(1)} == {
+        signer(1).public_key,
+        signer(101).public_key,
+    }
+    verify_authorship(value)
+    chain.close(first)
+    chain.height += RELEASE_BLOCKS
+    value = settle(chain, value, 1)
+    assert [endpoint.member for endpoint in value.bound()] == ["db"]
+
+
+def test_nothing_is_signed_with_a_key_that_the_ledger_cannot_be_told() -> None:
+    """A host that nothing runs on may not change its entry, so with another key it leaves cleaning up to others."""
+    chain = Chain()
+    first = chain.deploy("web", 1, 1)
+    chain.deploy("db", 2, 2)
+    value = settle(chain, settle(chain, genesis(chain.record(), chain.height), 1), 2)
+    chain.close(first)
+    chain.height += RELEASE_BLOCKS
+    assert builder(chain, 1)(value) is not None
+    chain.signers[1] = signer(101)
+    assert builder(chain, 1)(value) is None
+    value = settle(chain, value, 2)
+    assert node(1) not in value.hosts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from history import proofs, replaying
+from history import authors, proofs, replaying, seats
 from history.events import Recording
 from ledger_world import Chain, Voters, allocate
 
@@ -47,7 +47,9 @@ def test_changes_lead_to_the_same_values_and_certificates_are_good(tmp_path: Pat
     assert replayed.versions[-1].hash == codec.value_hash(values[-1])
     assert replayed.slots[-1] == codec.value_json(values[-1])["slots"]
     assert replayed.versions[values[1].version].hash == codec.value_hash(values[1])
-    assert list(proofs.unproven(recording)) == []
+    assert list(proofs.unproven(recording, replayed)) == []
+    assert list(authors.unsigned(recording, replayed)) == []
+    assert list(seats.unfounded(recording, replayed)) == []
 
 
 def _zeroth(chain: Chain, later: Value) -> Value:

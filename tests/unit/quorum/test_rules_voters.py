@@ -267,6 +267,28 @@ def test_what_was_right_once_can_be_finished(scene: Scene) -> None:
     scene.refused("voter-removal", scene.change(None, 1), vouched=True)
 
 
+def test_who_holds_a_lease_by_a_record_that_is_not_agreed_yet_stays(scene: Scene) -> None:
+    """The member's deployment was replaced: its old lease is closed, the new one runs at the same provider."""
+    scene.agree_on_record()
+    scene.chain.close(scene.leases[3])
+    scene.chain.deploy("m3", 33, 3)
+    scene.chain.height += RELEASE_BLOCKS
+    scene.refused("voter-removal", scene.change(None, 3))
+    scene.child(scene.change(None, 3), vouched=True)
+    # Nobody honest asks for it: with two records, nobody knows who should vote.
+    assert wanted(scene.value, scene.chain.view()) is None
+    scene.agree_on_record()
+    step = wanted(scene.value, scene.chain.view())
+    assert step is not None and step.removed == voter(2)
+
+
+def test_nobody_goes_by_a_view_that_is_older_than_the_record(scene: Scene) -> None:
+    scene.agree_on_record()
+    behind = scene.chain.view()
+    assert wanted(scene.value, behind) is not None
+    assert wanted(replace(scene.value, record_height=behind.height + 1), behind) is None
+
+
 def test_who_resigns_goes(scene: Scene) -> None:
     scene.child(scene.change(None, 3, resignation=scene.said("resignation", 3)))
     scene.refused("voter-removal", scene.change(None, 3, resignation=scene.said("resignation", 1)))
