@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, "/usr/share/ansible/collections")
 
-from ansible_collections.akash.avpn.plugins.module_utils._chain.model import View
+from ansible_collections.akash.avpn.plugins.module_utils._chain.model import HostRecord, View
 from ansible_collections.akash.avpn.plugins.module_utils._chain.view import load_view
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, LeaseId, NodeId
@@ -158,10 +158,10 @@ class Worker:
         )
 
     def _load(self) -> None:
-        """The cached view as it is now; where the chain names other hosts, the connections are others, too."""
-        hosts = self.view.hosts
+        """The cached view as it is now; where hosts are reached in another way, the connections are others, too."""
+        before = _ways(self.view)
         self.view = load_view(self.paths.view)
-        if self.view.hosts != hosts:
+        if _ways(self.view) != before:
             self.client.close()
             self.client = self._connected()
 
@@ -329,6 +329,11 @@ class Worker:
                 say("held", host=name, **answer["fetched"])
             except (AvpnError, KeyError, TypeError) as error:
                 say("held", host=name, error=_text(error))
+
+
+def _ways(view: View) -> dict[NodeId, HostRecord]:
+    """How hosts are reached: not what they sign with, which changes in a campaign."""
+    return {node: replace(host, signing_key="", incarnation="") for node, host in view.hosts.items()}
 
 
 def _answer(strength: str, certified: Certified, order: dict[str, Any]) -> dict[str, Any]:
