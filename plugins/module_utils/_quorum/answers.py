@@ -92,6 +92,11 @@ class RejectedBy:
     def to_json(self) -> dict[str, Json]:
         return {"rejected": {"rule": self.rule, "what": self.what}}
 
+    def __str__(self) -> str:
+        """The reason with the rule's name, which voters of this software say themselves."""
+        name = f"(rule:{self.rule})"
+        return self.what if name in self.what else f"{self.what} {name}"
+
 
 @dataclass(frozen=True)
 class NotSeen:

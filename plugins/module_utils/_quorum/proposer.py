@@ -572,11 +572,11 @@ class Proposer:
         """Raise Rejected once so many voters refuse by rules that no majority is left."""
         if len(self._voters) - len(attempt.rejections) >= majority(self._voters):
             return
-        reasons = "; ".join(f"{node.node}: {one.what} (rule:{one.rule})" for node, one in attempt.rejections.items())
+        reasons = "; ".join(f"{node.node}: {one}" for node, one in attempt.rejections.items())
         raise Rejected(f"the voters refuse: {reasons}", where=self._record.name)
 
     def _no_majority(self, attempt: _Attempt, answered: int, maybe_accepted: bool = False) -> NoMajority:
-        reasons = {**{node: f"{one.what} (rule:{one.rule})" for node, one in attempt.rejections.items()}}
+        reasons = {node: str(one) for node, one in attempt.rejections.items()}
         reasons.update(attempt.excuses)
         for voter in self._voters:
             if voter.node not in (reasons.keys() | attempt.promises.keys() | attempt.acceptances.keys()):

@@ -61,6 +61,10 @@ class Statement:
     by: str  # the node that was asked
     document: Mapping[str, Any]  # all of it but the network's id: what is signed, and the signature
 
+    @property
+    def words(self) -> str:
+        return f"{'an' if self.kind == 'acceptance' else 'a'} {self.kind}"
+
 
 @dataclass
 class Operation:

@@ -39,7 +39,7 @@ def outsiders(recording: Recording, chain: Chain) -> Iterator[str]:
         voters = chain.deciders(one.version)
         if voters is None:
             continue  # of a version whose parent isn't known, which is another problem
-        what = f"a {one.kind} of {one.voter} for version {one.version}"
+        what = f"{one.words} of {one.voter} for version {one.version}"
         if (one.voter, one.incarnation) not in {(voter["node"], voter["incarnation"]) for voter in voters}:
             yield f"{what}, which it is no voter of"
         if one.parent != chain.parent(one.version):
@@ -64,9 +64,9 @@ def forged(recording: Recording, chain: Chain) -> Iterator[str]:
         document = {name: value for name, value in one.document.items() if name != "signature"}
         text, signature = signed_text(one.kind, {"network": network, **document}), one.document["signature"]
         if one.by != one.voter:
-            yield f"{one.by} answered with a {one.kind} of {one.voter}"
+            yield f"{one.by} answered with {one.words} of {one.voter}"
         if (key + signature, text.decode()) not in checked and not is_signed(key, text, signature):
-            yield f"a {one.kind} of {one.voter} for version {one.version} is not signed with the key that votes"
+            yield f"{one.words} of {one.voter} for version {one.version} is not signed with the key that votes"
         checked.add((key + signature, text.decode()))
 
 

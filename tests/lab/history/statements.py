@@ -32,7 +32,7 @@ def backward(statements: Iterable[Statement]) -> Iterator[str]:
                 position += 1
             if highest is not None and _at(one) < _at(highest):
                 yield (
-                    f"{voter} signed a {one.kind} for version {one.version}, ballot {one.ballot.counter},"
+                    f"{voter} signed {one.words} for version {one.version}, ballot {one.ballot.counter},"
                     f" after one for version {highest.version}, ballot {highest.ballot.counter}"
                 )
 

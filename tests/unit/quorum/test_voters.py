@@ -243,8 +243,9 @@ def test_a_lost_disk_returns_only_as_another_incarnation(town: Town) -> None:
     town.voters.down = {3}
     town.chain.deploy("more", 98, 1)
     # With the old incarnation named, it counts for nothing, though it would answer.
-    with pytest.raises(NoMajority, match="incarnation"):
+    with pytest.raises(NoMajority, match="incarnation") as error:
         allocate(town.voters, 1, deadline=3)
+    assert str(error.value).count("(rule:incarnation)") == 1
     town.voters.down = set()
     allocate(town.voters, 1)
     town.chain.incarnations[2] = town.voters.acceptors[2].store.incarnation
