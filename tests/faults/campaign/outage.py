@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,8 +20,31 @@ class Broken:
     pairs: frozenset[tuple[int, int]] = frozenset()
 
 
+class Away:
+    """Hosts that hold no lease for a while, and have no vote then."""
+
+    def __init__(self, hosts: int) -> None:
+        self._hosts = frozenset(range(hosts))
+        self._since: dict[int, float] = {}
+        self._over: list[Broken] = []
+
+    def note(self, holders: Collection[int], now: float) -> None:
+        """These hold a lease now."""
+        for host in self._hosts - self._since.keys() - set(holders):
+            self._since[host] = now
+        for host in self._since.keys() & set(holders):
+            self._over.append(Broken(self._since.pop(host), now, hosts=frozenset({host})))
+
+    def periods(self, end: float) -> list[Broken]:
+        """All until then."""
+        return [*self._over, *(Broken(since, end, hosts=frozenset({host})) for host, since in self._since.items())]
+
+
 def lost_majority(broken: Sequence[Broken], hosts: int) -> float:
-    """Seconds in which no host reached a majority of all voters, itself among them."""
+    """Seconds in which no host reached a majority of all voters, itself among them.
+
+    With one of five away, a majority of the four that vote is three, as of the five.
+    """
     edges = sorted({edge for one in broken for edge in (one.begin, one.end)})
     return sum(
         after - before

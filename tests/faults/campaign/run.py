@@ -14,7 +14,7 @@ from pathlib import Path
 from .book import Book
 from .clients import Crew, holdings
 from .injector import Injector
-from .outage import lost_majority
+from .outage import Away, lost_majority
 from .progress import Progress
 from .schedule import Client, Schedule
 from .site import Site
@@ -51,7 +51,8 @@ def run(site: Site, schedule: Schedule, workers: int, path: Path, say: Callable[
         time=int(time.time()),
         at=began,
     )
-    acting = threading.Thread(target=_act, args=(site, schedule, book, progress, told), name="chain", daemon=True)
+    away = Away(schedule.hosts)
+    acting = threading.Thread(target=_act, args=(site, schedule, book, progress, told, away), name="chain", daemon=True)
     telling = threading.Thread(target=_tell, args=(schedule, book, progress, injector, say), name="tell", daemon=True)
     try:
         _begin(crew, schedule)
@@ -72,7 +73,8 @@ def run(site: Site, schedule: Schedule, workers: int, path: Path, say: Callable[
         crew.close()
         book.close()
     end = began + told.seconds
-    broken = [replace(one, end=min(one.end, end)) for one in injector.broken if one.begin < end]
+    found = [*injector.broken, *away.periods(end)]
+    broken = [replace(one, end=min(one.end, end)) for one in found if one.begin < end]
     told.without_majority = lost_majority(broken, schedule.hosts)
     told.faults = {kind: (count, injector.seconds[kind]) for kind, count in sorted(injector.done.items())}
     return told
@@ -85,7 +87,7 @@ def _begin(crew: Crew, schedule: Schedule) -> None:
             return
 
 
-def _act(site: Site, schedule: Schedule, book: Book, progress: Progress, told: Told) -> None:
+def _act(site: Site, schedule: Schedule, book: Book, progress: Progress, told: Told, away: Away) -> None:
     """What happens on chain, in its order. The first lease of each member is there already."""
     for act in schedule.acts:
         progress.wait_for(act.needs)
@@ -100,6 +102,7 @@ def _act(site: Site, schedule: Schedule, book: Book, progress: Progress, told: T
             return
         if act.number >= len(schedule.members):
             _write(book, site, act.kind, act.member, height, since)
+            away.note(site.holders(), time.monotonic())
         progress.acted(act.number, height)
 
 

@@ -253,7 +253,8 @@ class Worker:
         outcome = reshaping.run()
         reshaping.dismiss(())
         if (step := wanted(outcome.value, view)) is not None:
-            raise OutcomeUnknown(f"the voters are not what they should be: {step}")
+            why = "; ".join(f"{node} {what}" for node, what in sorted(reshaping.waiting.items()))
+            raise OutcomeUnknown(f"the voters are not what they should be: {step} ({why})")
         certified = Certified(outcome.certificate, outcome.value)
         return _answer("decided" if outcome.changed else "seen", certified, order)
 

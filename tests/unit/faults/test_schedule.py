@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from campaign.outage import Broken, lost_majority
+from campaign.outage import Away, Broken, lost_majority
 from campaign.schedule import BEHIND, FAULTS, Act, plan
 
 
@@ -120,6 +120,18 @@ def test_time_without_a_majority() -> None:
     assert lost_majority(down, 3) == 4.0
     assert lost_majority(down, 5) == 0.0
     assert lost_majority([*down, Broken(5.0, 20.0, hosts=frozenset({2}))], 5) == 1.0
+
+
+def test_a_host_without_a_lease_has_no_vote() -> None:
+    away = Away(5)
+    away.note([0, 1, 2, 3, 4], 1.0)
+    away.note([0, 1, 2, 4], 2.0)
+    away.note([0, 1, 2, 4], 3.0)
+    away.note([0, 1, 2, 3], 7.0)
+    three, four = frozenset({3}), frozenset({4})
+    assert away.periods(9.0) == [Broken(2.0, 7.0, hosts=three), Broken(7.0, 9.0, hosts=four)]
+    down = [Broken(4.0, 8.0, hosts=frozenset({0})), Broken(5.0, 6.0, hosts=frozenset({1}))]
+    assert lost_majority([*down, *away.periods(9.0)], 5) == 1.0
 
 
 def test_cut_links_take_the_majority_only_from_whoever_is_alone() -> None:
