@@ -70,6 +70,15 @@ class Host:
             incarnation=self.incarnation,
         )
 
+    def change_key(self, seed: bytes) -> None:
+        """Another signing key, as the role peer makes one where there is none; sessions go on."""
+        beside = self.paths.signing_key.with_name("new")
+        beside.write_text(base64.b64encode(seed).decode() + "\n")
+        beside.chmod(0o600)
+        _give(beside)
+        beside.replace(self.paths.signing_key)
+        self.signer = SeedSigner(seed)
+
     def start(self) -> None:
         config = self.paths.etc / "sshd_config"
         log = open(self.paths.root.parent / f"sshd{self.number}.log", "ab")  # noqa: SIM115

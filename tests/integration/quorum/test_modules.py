@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from quorum_site import Site, module_result
+
+from ansible_collections.akash.avpn.plugins.module_utils._chain.view import save_view
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -127,3 +130,39 @@ def test_lock(site: Site) -> None:
     freed = lock(site, 2, state="absent")
     assert freed["changed"]
     assert freed["holder"] is None
+
+
+def test_another_signing_key(site: Site) -> None:
+    """It counts once the chain names it: then the ledger is told, and the host votes with it in its own place."""
+    for number, member in enumerate(("web", "api", "db"), 1):
+        site.chain.deploy(member, 10 + number, number)
+    site.publish()
+    for number in (1, 2, 3):
+        assert one(address(site, number))["allocated"]
+    host = site.hosts[2]
+    before = site.view().hosts[host.node]
+    host.change_key(b"2" * 32)
+    refused = lock(site, 2, ttl=20)
+    assert refused["failed"]
+    assert "doesn't know this host's signing key yet" in refused["msg"]
+    # Nobody has published it: the others go on, and the host gets nothing agreed.
+    site.chain.height += 1
+    for each in site.hosts.values():
+        save_view(each.paths.view, replace(site.view(), hosts={**site.view().hosts, host.node: before}))
+    site.chain.deploy("more", 21, 1)
+    assert "names another key" in one(address(site, 2))["error"]
+    assert "error" not in one(address(site, 1))
+    site.publish()
+    changed = address(site, 2)
+    assert "error" not in one(changed) and changed["changed"], changed
+    steps = [one(address(site, number))["voters_changed"] for number in (1, 2, 3, 1, 2, 3)]
+    steps.append(one(changed)["voters_changed"])
+    assert [step for some in steps for step in some] == [
+        f"+{host.node} -{host.node}: has another database or key now",
+    ]
+    assert lock(site, 2, ttl=20)["held"]
+    # Two of three decide, and this is one of them.
+    site.hosts[3].stop()
+    site.chain.deploy("even-more", 22, 1)
+    site.publish()
+    assert one(address(site, 1))["allocated"]
