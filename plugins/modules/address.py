@@ -110,6 +110,10 @@ networks:
       description: Hosts for which a change of voters waits, each with what it waits for.
       type: dict
       returned: when it didn't fail
+    voters_frozen:
+      description: Voters that contradicted themselves, each with what it did. This host doesn't count their votes.
+      type: dict
+      returned: when it didn't fail
 allocated:
   description: The number of addresses that were claimed.
   type: int
@@ -162,6 +166,8 @@ def main() -> None:
     for network in networks.values():
         if "error" in network:
             module.warn(f"network {network['name']}: {network['error']}")
+        for node, what in network.get("voters_frozen", {}).items():
+            module.warn(f"network {network['name']}: voter {node} {what}; its vote isn't counted")
     module.exit_json(
         changed=any(network.get("changed", False) for network in networks.values()),
         networks=networks,

@@ -65,6 +65,13 @@ networks:
       description: The hosts that vote there as far as this host's own voter knows; empty if it never voted.
       type: list
       elements: str
+    contradictions:
+      description:
+        - Voters that contradicted themselves in what they signed, as far as this host has seen. It leaves them out.
+        - Each with C(voter), C(incarnation), C(what) it did, C(ledger) (generation and version), and C(proof), the two
+          statements.
+      type: list
+      elements: dict
     applied:
       description: What the last apply made of it, null if nothing was applied.
       type: dict

@@ -9,6 +9,7 @@ had for one network is reported for that one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -33,16 +34,16 @@ from .._quorum.proposer import Proposer
 from .._quorum.signing import SeedSigner
 from .._quorum.store import Store
 from .._quorum.value import MAX_SLOTS, Value
-from .._quorum.voting import Membership
+from .._quorum.watching import Watch
 from . import config as host_config
 from . import drop, gather
 from .client import PeerClient
 from .config import HostConfig
 from .paths import Paths
+from .reshaping import frozen, reshape
 
 _AT_ONCE = 8  # networks
 _MOST_OTHERS = 8
-_MOST_DISMISSED = 64
 _NO_KEY = "A" * 43 + "="  # stands for a tunnel key that check mode doesn't make
 
 
@@ -59,8 +60,9 @@ def run(paths: Paths, *, check: bool, deadline: float) -> dict[str, dict[str, An
     """Allocate and release for all networks that concern this host.
 
     By network id: ``{"name", "owner", "changed", "version", "allocated": {endpoint: address}, "released",
-    "waiting": {endpoint: reason}, "voters": [node], "voters_changed": [step], "voters_waiting": {node: reason}}``,
-    or ``{"name", "owner", "error"}``. With ``check`` nothing is changed, and the same says what would be.
+    "waiting": {endpoint: reason}, "voters": [node], "voters_changed": [step], "voters_waiting": {node: reason},
+    "voters_frozen": {node: what it did}}``, or ``{"name", "owner", "error"}``. With ``check`` nothing is changed, and
+    the same says what would be.
     """
     config = host_config.load(paths.host_config)
     view = load_view(paths.view)
@@ -190,15 +192,19 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
         last = allocate.wish(value, view, facts, job.endpoints)
         return allocate.to_change(last, value, view, facts, signer)
 
-    with Proposer(
-        client,
-        facts.node,
-        record,
-        view.height,
-        cache=LedgerCache(paths.ledgers),
-        deadline=deadline,
-        others=_others(view, job.network, facts.node),
-    ) as proposer:
+    with (
+        contextlib.closing(Store(paths.voter_database)) as store,
+        Proposer(
+            client,
+            facts.node,
+            record,
+            view.height,
+            cache=LedgerCache(paths.ledgers),
+            deadline=deadline,
+            others=_others(view, job.network, facts.node),
+            watch=Watch(job.network, record.generation, store),
+        ) as proposer,
+    ):
         try:
             known = proposer.fetch(min(10.0, deadline))
         except NoMajority:
@@ -212,19 +218,20 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
                 start = _with_record(start, view)
                 wanted = allocate.wish(start, view, facts, job.endpoints)
             version = -1 if before is None else before.version
-            step = membership.wanted(start, view)
+            step = membership.wanted(start, view, caught=proposer.watch.caught)
             return {
                 "changed": bool(wanted) or before is None or start is not before or step is not None,
                 "version": version,
                 "voters": [str(voter.node) for voter in start.voters],
                 "voters_changed": [] if step is None else [str(step)],
                 "voters_waiting": {},
+                "voters_frozen": frozen(proposer.watch),
                 "allocated": {str(endpoint): str(address) for endpoint, address in wanted.claims.items()},
                 "released": sorted(map(str, wanted.releases)),
                 "waiting": {str(endpoint): why for endpoint, why in wanted.waiting.items()},
             }
         outcome = proposer.propose(build)
-        changes = _reshape(paths, proposer, view, facts.node, outcome.value)
+        changes = reshape(store, proposer, view, facts.node, outcome.value)
         newest = present(proposer.known, "the newest value").value
     for endpoint, slot in outcome.value.slots.items():
         old = before.slots.get(endpoint) if before is not None else None
@@ -247,39 +254,6 @@ def _others(view: View, network: str, here: NodeId) -> list[NodeId]:
     """Hosts that hold the ledger, when all voters that are known here have left: those of lease holders, a few."""
     holding = view.networks[network].participants()
     return [node for node in sorted(view.hosts) if node != here and node.provider in holding][:_MOST_OTHERS]
-
-
-def _reshape(paths: Paths, proposer: Proposer, view: View, here: NodeId, value: Value) -> dict[str, Any]:
-    """Bring the voters to what they should be, and tell those who left that they may go.
-
-    One host tries first; the others once they find the same change wanted in two runs. What isn't done by this run is
-    done by another, so a failure is told and is no error.
-    """
-    told: dict[str, Any] = {"voters_changed": [], "voters_waiting": {}}
-    network, store = value.network, Store(paths.voter_database)
-    try:
-        reshaping = Membership(proposer, view)
-        step = membership.wanted(value, view)
-        word = "" if step is None else str(step)
-        before = store.note("wanted", network)
-        if word != before:
-            store.write_note("wanted", network, word)
-        if step is not None and (word == before or membership.has_turn(value, view.networks[network], here)):
-            try:
-                reshaping.run()
-            except AvpnError as error:
-                told["voters_waiting"][str(here)] = str(error)
-        told["voters_changed"] = [str(one) for one in reshaping.steps]
-        told["voters_waiting"] |= {str(node): why for node, why in reshaping.waiting.items()}
-        known = present(proposer.known, "the newest value").value
-        if any(voter.node == here for voter in known.voters):
-            heard = set(store.note("dismissed", network).split())
-            gone = reshaping.dismiss(heard)
-            if gone - heard:
-                store.write_note("dismissed", network, " ".join(sorted(heard | gone)[-_MOST_DISMISSED:]))
-    finally:
-        store.close()
-    return told
 
 
 def _with_record(value: Value, view: View) -> Value:

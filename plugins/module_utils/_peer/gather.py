@@ -245,8 +245,9 @@ def _ask_for_reconciliation(
     from .._quorum.cache import LedgerCache
     from . import ledgers
     from .pending import pending, voters_pending
+    from .votes import caught
 
-    cache, waiting = LedgerCache(paths.ledgers), {}
+    cache, waiting, liars = LedgerCache(paths.ledgers), {}, caught(paths)
     networks = identities.view.networks
     worth = ledgers.affordable(paths, {network: entry.record.owner for network, entry in networks.items()})
     for network, entry in networks.items():
@@ -256,7 +257,8 @@ def _ask_for_reconciliation(
         certified = cache.load(network, record.generation, record.founders)
         value = None if certified is None else certified.value
         reason = pending(identities.view, entry, value, config)
-        voters = voters_pending(identities.view, entry, value, config) if reason is None else None
+        liar = {one.voter for one in liars if (one.network, one.generation) == (network, record.generation)}
+        voters = voters_pending(identities.view, entry, value, config, liar) if reason is None else None
         # A host that should vote may be away for long, and a run of the whole is dear.
         if voters is not None and limits.take(f"voters {network}", every=_VOTERS_EVERY) == 0:
             reason = voters

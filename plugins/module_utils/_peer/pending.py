@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
-from .._chain.model import Lease, NetworkView, View
+from .._chain.model import Lease, NetworkView, View, Voter
 from .._quorum.membership import has_turn, wanted
 from .._quorum.value import Value
 from .config import HostConfig
@@ -37,11 +38,15 @@ def pending(view: View, entry: NetworkView, value: Value | None, config: HostCon
     return None
 
 
-def voters_pending(view: View, entry: NetworkView, value: Value | None, config: HostConfig) -> str | None:
-    """Which change of voters waits, if it is this host's turn to make it."""
-    if value is None or config.provider not in entry.participants() or not has_turn(value, entry, config.id):
+def voters_pending(
+    view: View, entry: NetworkView, value: Value | None, config: HostConfig, caught: Collection[Voter] = ()
+) -> str | None:
+    """Which change of voters waits, if it is this host's turn to make it, or only this host may know of it."""
+    if value is None or config.provider not in entry.participants():
         return None
-    step = wanted(value, view)
+    step = wanted(value, view, caught=caught)
+    if step is not None and step.removed not in caught and not has_turn(value, entry, config.id):
+        return None
     return None if step is None else f"the voters are to be changed ({step})"
 
 

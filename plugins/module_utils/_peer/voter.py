@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import syslog
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -46,6 +47,7 @@ class Voter:
             view,
             max_age=config.chain.max_age,
             refresh=refresh,
+            alarm=lambda what: syslog.syslog(syslog.LOG_ALERT, what),
         )
 
     def answer(self, document: dict[str, Any], caller: NodeId | str) -> dict[str, Any]:

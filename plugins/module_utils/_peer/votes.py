@@ -9,10 +9,14 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from .paths import Paths
+
+if TYPE_CHECKING:
+    from .._quorum.sightings import Caught
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,23 @@ def votes(paths: Paths) -> Mapping[str, Votes]:
         return {network: Votes(owner, name, _nodes(voters), bool(gone)) for network, owner, name, voters, gone in rows}
     except (sqlite3.Error, ValueError, KeyError, TypeError, InvalidInput):
         return {}
+    finally:
+        if database is not None:
+            database.close()
+
+
+def caught(paths: Paths) -> list[Caught]:
+    """Voters that this host has seen contradict themselves."""
+    if not paths.voter_database.exists():
+        return []
+    from .._quorum import sightings
+
+    database = None
+    try:
+        database = sqlite3.connect(f"file:{paths.voter_database}?mode=ro", uri=True, timeout=5)
+        return sightings.caught(database)
+    except (sqlite3.Error, InvalidInput):
+        return []
     finally:
         if database is not None:
             database.close()

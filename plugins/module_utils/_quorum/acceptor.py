@@ -12,17 +12,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from .._chain.model import NetworkView, View, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
-from . import answers, codec, former
+from . import answers, codec, former, sightings
 from .answers import Answer
-from .change import apply_change
+from .change import Change, apply_change
 from .constants import MAX_LINKS
+from .contradiction import Vote
 from .errors import BadProof, RuleBroken, Unseen
 from .evidence import Statement, check_ready
 from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter, follow
@@ -44,6 +45,7 @@ class Acceptor:
     max_age: seconds; no vote is given on an older view.
     refresh: reads the chain anew (within limits of its own) and tells whether the view changed.
     clock: Unix seconds; milliseconds: time since boot, for holds.
+    alarm: told, in words, what the operators should know.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Acceptor:
         refresh: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.time,
         milliseconds: Callable[[], int] | None = None,
+        alarm: Callable[[str], None] | None = None,
     ) -> None:
         self.store = Store(path, milliseconds=milliseconds)
         self.node = node
@@ -65,6 +68,7 @@ class Acceptor:
         self._max_age = max_age
         self._refresh = refresh
         self._clock = clock
+        self._alarm = alarm or (lambda _what: None)
 
     def handle(self, request: Any, identities: Collection[NodeId | str]) -> dict[str, Any]:
         """The answer (``answers``, as JSON) to a request with ``op``, ``network`` and ``as``.
@@ -199,6 +203,7 @@ class Acceptor:
                 advanced = self._promoted(database, state, certificate)
                 if advanced is None and certified is not None:
                     advanced = self.store.certify(database, state, certified)
+                    self._see(database, sightings.acceptances_of(certificate), self.store.deciders(advanced, version))
                 if advanced is None:
                     return answers.Lacking(state.have)
                 state = advanced
@@ -296,6 +301,8 @@ class Acceptor:
             ).signed(self._signer)
             hold_until = self._hold(database, request, state, view)
             self.store.write_promise(database, state, promise, hold_until)
+            if request.shown is not None:
+                self._see(database, [request.shown], state.voters)
         return self._promised(state, promise)
 
     def _promised(self, state: NetworkState, promise: Promise) -> Answer:
@@ -355,6 +362,8 @@ class Acceptor:
                 return self._overtaken(pending)
             if pending.accepted != ballot:
                 self.store.write_acceptance(database, state, ballot, request.change)
+                self._see(database, request.promises, state.voters)
+                self._keep_evidence(database, request.change, state)
         acceptance = Acceptance(instance, ballot, self.node, self.store.incarnation).signed(self._signer)
         return answers.Accepted(acceptance)
 
@@ -383,6 +392,8 @@ class Acceptor:
         if parent is not None and child.voters != parent.voters and self.store.count_links(state) >= MAX_LINKS:
             raise RuleBroken("voters-often", f"the voters have changed {MAX_LINKS} times in this generation")
         check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
+        if forced is None and request.change.voters is not None:
+            self._check_honest(request.change.voters, state)
         self.store.remember_checked(request.ballot.hash, child)
 
     def _begun(self, database: sqlite3.Connection, state: NetworkState) -> NetworkState:
@@ -419,7 +430,30 @@ class Acceptor:
         if pending.accepted.hash != certificate.hash:
             return None
         certificate.verify(state.voters)
+        self._see(database, sightings.acceptances_of(certificate), state.voters)
         return self.store.certify_pending(database, state, certificate)
+
+    def _see(self, database: sqlite3.Connection, votes: Iterable[Vote], voters: tuple[Voter, ...]) -> None:
+        """Note what other voters signed, in the transaction that writes anyway."""
+        for caught in sightings.see(database, votes, voters, but=self.node):
+            self._alarm(f"network {caught.network}: {caught}")
+
+    @staticmethod
+    def _keep_evidence(database: sqlite3.Connection, change: Change, state: NetworkState) -> None:
+        """A contradiction for which somebody is taken out is known here from now on, so that it isn't let in again."""
+        proof = None if change.evidence is None else change.evidence.contradiction
+        for voter in state.voters:
+            if proof is not None and proof.by(voter, state.network, state.generation):
+                sightings.keep(database, sightings.Caught(state.network, state.generation, voter, proof))
+
+    def _check_honest(self, voters: Collection[Voter], state: NetworkState) -> None:
+        """Nobody comes who is known here to have contradicted itself.
+
+        Not for what the promises show as accepted: a voter that knew nothing of it took it, and it must be finished.
+        """
+        for caught in sightings.caught(self.store.reading(), state.network):
+            if caught.generation == state.generation and caught.voter in voters and caught.voter not in state.voters:
+                raise RuleBroken("voter-caught", f"{caught.voter.node} {caught.proof.why}", where="voters")
 
     @staticmethod
     def _check_certificate(certificate: Certificate | None, instance: Instance) -> None:

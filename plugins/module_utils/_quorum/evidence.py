@@ -16,9 +16,10 @@ from .._chain.model import Voter
 from .._common import fields
 from .._common.canonical import Json
 from .._common.ids import NodeId
+from .contradiction import Contradiction
 from .entry_codec import parse_node
 from .errors import BadProof
-from .messages import Acceptance, Promise, majority
+from .messages import majority
 from .signing import Signer, signed_text, verify
 from .value import MAX_VOTERS
 
@@ -111,43 +112,6 @@ def check_ready(
     if not voters or len(seen) < majority(voters):
         raise BadProof(f"is of {len(seen)} of {len(voters)} voters, which is no majority", where="ready")
     return frozenset(seen)
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """Two statements of one voter that can't both be true: a promise that doesn't show what it should."""
-
-    promise: Promise
-    acceptance: Acceptance
-
-    def by(self, voter: Voter, network: str, generation: int) -> bool:
-        """Whether this voter signed both, they are of one version of this ledger, and contradict each other.
-
-        A promise for b shows the highest ballot accepted before it, and nothing below b is accepted after it; so an
-        acceptance of a, above what is shown and below b, is a vote that was forgotten or a promise that was broken.
-        """
-        promise, acceptance = self.promise, self.acceptance
-        instance = promise.instance
-        if instance != acceptance.instance or (instance.network, instance.generation) != (network, generation):
-            return False
-        for one in (promise, acceptance):
-            if (one.voter, one.incarnation) != (voter.node, voter.incarnation):
-                return False
-            if not verify(voter.key, one.text(), one.signature):
-                return False
-        shown = promise.accepted
-        return acceptance.ballot < promise.ballot and (shown is None or shown < acceptance.ballot)
-
-    def to_json(self) -> dict[str, Json]:
-        return {"promise": self.promise.to_json(), "acceptance": self.acceptance.to_json()}
-
-    @classmethod
-    def from_json(cls, value: Any, where: str) -> Contradiction:
-        raw = fields.obj(value, where, required={"promise", "acceptance"})
-        return cls(
-            Promise.from_json(raw["promise"], f"{where}.promise"),
-            Acceptance.from_json(raw["acceptance"], f"{where}.acceptance"),
-        )
 
 
 @dataclass(frozen=True)

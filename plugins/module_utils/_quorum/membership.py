@@ -33,17 +33,20 @@ class Step:
         return f"{' '.join(parts)}: {self.why}"
 
 
-def wanted(value: Value, view: View, without: Collection[Voter] = ()) -> Step | None:
+def wanted(value: Value, view: View, without: Collection[Voter] = (), caught: Collection[Voter] = ()) -> Step | None:
     """The next change of the voters of ``value``; None if they are as they should be.
 
-    ``without``: hosts that couldn't be made ready, and are passed by. None as well while view and value are of
-    different records: leases belong to members by the record, so by a newer one than the view's, or an older one than
-    the chain's, hosts seem to have left whose members were just given another deployment.
+    ``without``: hosts that couldn't be made ready, and are passed by. ``caught``: those known here to have contradicted
+    themselves. None as well while view and value are of different records: leases belong to members by the record, so
+    by a newer one than the view's, or an older one than the chain's, hosts seem to have left whose members were just
+    given another deployment.
     """
-    network = view.networks[value.network]
+    network, without = view.networks[value.network], {*without, *caught}
     if network.record != value.record or view.height < value.record_height:
         return None
-    leaving = {voter: why for voter in value.voters if (why := _reason(value, network, view, voter)) is not None}
+    leaving = {
+        voter: why for voter in value.voters if (why := _reason(value, network, view, voter, caught)) is not None
+    }
     staying = [voter for voter in value.voters if voter not in leaving]
     coming = _coming(value, network, view, staying, without)
     removed = next(iter(leaving), None)
@@ -92,10 +95,12 @@ def matches(voter: Voter, record: HostRecord) -> bool:
     return (record.incarnation, record.signing_key) == (voter.incarnation, voter.key)
 
 
-def _reason(value: Value, network: NetworkView, view: View, voter: Voter) -> str | None:
+def _reason(value: Value, network: NetworkView, view: View, voter: Voter, caught: Collection[Voter]) -> str | None:
     """Why a voter may be taken out, if it may."""
     if voter.node.provider in value.record.evicted:
         return "evicted by the tenant"
+    if voter in caught:
+        return "has contradicted itself"
     if gone(value.record, network.leases, voter.node, view.height):
         return "holds no lease any more"
     record = view.hosts.get(voter.node)

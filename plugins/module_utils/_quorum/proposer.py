@@ -40,8 +40,9 @@ from .messages import (
     majority,
 )
 from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Update
-from .updates import forced_by, holds, teaching, verified_update
+from .updates import fault, forced_by, teaching, verified_update
 from .value import Value
+from .watching import Watch
 
 Build = Callable[[Value], "Change | None"]
 Complete = Callable[[Certified, Change], "Change | None"]
@@ -49,6 +50,7 @@ Complete = Callable[[Certified, Change], "Change | None"]
 HOLD = 3_000  # milliseconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
 _LOOK_SECONDS = 1.0  # for one voter to say what is newest
+_FROZEN = "has contradicted itself, so its vote isn't counted"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Proposer:
     record, height: the network's record on chain and the height it was read at.
     cache: where the newest certified value is kept, if anywhere.
     others: hosts that may know the newest value when none of the voters known here answers, such as lease holders.
+    watch: who is known to contradict itself, and where more of that is kept.
     deadline: seconds for one proposal; pauses: a factor on waiting between attempts (tests).
     """
 
@@ -98,6 +101,7 @@ class Proposer:
         pauses: float = 1.0,
         run: str | None = None,
         others: Sequence[NodeId] = (),
+        watch: Watch | None = None,
     ) -> None:
         if not record.founders:
             raise Unavailable(
@@ -114,6 +118,7 @@ class Proposer:
         self._pauses = pauses
         self._run = run or secrets.token_hex(16)
         self._others = tuple(others)
+        self.watch = watch or Watch(record.id, record.generation)
         self._known = None if cache is None else cache.load(record.id, record.generation, record.founders)
         self._voters: tuple[Voter, ...] = record.founders if self._known is None else self._known.value.voters
         self._seated = -1 if self._known is None else self._known.value.seated
@@ -142,6 +147,7 @@ class Proposer:
     def close(self, seconds: float = 5.0) -> None:
         """Give the voters that are behind a moment to be brought up to date."""
         self._fanout.close(seconds)
+        self.watch.flush()
 
     def fetch(self, seconds: float = 10.0) -> Certified | None:
         """Ask for the newest certified value, until a majority has answered; None if there is none yet.
@@ -418,17 +424,12 @@ class Proposer:
         for node, answer in self._ask(request, parent, deadline, attempt):
             if isinstance(answer, answers.Promised):
                 promise = answer.promise
-                try:
-                    if promise.voter != node or promise.instance != instance or promise.ballot != ballot:
-                        raise BadProof("is not what was asked for", where="promise")
-                    if promise.accepted is not None and promise.accepted >= ballot:
-                        raise BadProof("shows an accepted ballot that is not below", where="promise")
-                    check_voter(promise, self._voters, "promise")
-                except BadProof as error:
-                    attempt.excuses[node] = str(error)
+                wrong = fault(answer, (node, instance, ballot), self._voters, parent, self._record.owner)
+                if wrong is not None:
+                    attempt.excuses[node] = wrong
                     continue
-                if promise.accepted is not None and not holds(parent, promise, answer.change, self._record.owner):
-                    attempt.excuses[node] = "shows an accepted value and doesn't send it"
+                if not self.watch.counts(promise, self._voters):
+                    attempt.excuses[node] = _FROZEN
                     continue
                 attempt.promises[node] = answer
                 if len(attempt.promises) >= majority(self._voters):
@@ -455,6 +456,9 @@ class Proposer:
                     check_voter(acceptance, self._voters, "acceptance")
                 except BadProof as error:
                     attempt.excuses[node] = str(error)
+                    continue
+                if not self.watch.counts(acceptance, self._voters):
+                    attempt.excuses[node] = _FROZEN
                     continue
                 attempt.acceptances[node] = acceptance
                 if len(attempt.acceptances) >= majority(self._voters):
@@ -526,6 +530,8 @@ class Proposer:
     def _keep(self, certified: Certified) -> None:
         if self._known is None or certified.certificate.position > self._known.certificate.position:
             self._known = certified
+            # Most often those who decide now decided it, too; whoever is none of them isn't noted.
+            self.watch.saw(certified.certificate, self._voters)
             self._turn_to(certified.value.voters, certified.value.seated)
 
     def _heard(self, links: Sequence[Link]) -> bool:
@@ -590,11 +596,3 @@ class Proposer:
                 remedy="Run again: it is finished or found undone",
             )
         return NoMajority(what, where=self._record.name, remedy="Nothing was changed; run again when they are back")
-
-
-def fetch_newest(
-    transport: Transport, node: NodeId, record: NetworkRecord, cache: LedgerCache | None, *, seconds: float = 10.0
-) -> Certified | None:
-    """The newest certified value that a majority of the voters knows, for readers; kept in the cache."""
-    with Proposer(transport, node, record, 0, cache=cache) as reader:
-        return reader.fetch(seconds)

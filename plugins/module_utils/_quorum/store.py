@@ -29,14 +29,14 @@ from .._chain.model import Voter
 from .._common import canonical
 from .._common.checked import present
 from .._common.errors import Unavailable
-from . import codec, entry_codec
+from . import codec, entry_codec, sightings
 from .change import Change, apply_change, change_from_json, change_json
 from .messages import Ballot, Certificate, Certified, Link, Promise
 from .requests import MAX_CHANGES, Update
 from .value import Value
 
 _BUSY_SECONDS = 15.0
-_MOST_EVIDENCE = 16  # contradictions of one network
+_MOST_EVIDENCE = 16  # of one kind, in one network
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS networks (
@@ -119,7 +119,7 @@ class Store:
         self._checked: tuple[str, Value] | None = None  # the last proposed value that was found good, by its hash
         self.milliseconds = milliseconds or (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
         with self.transaction() as database:
-            for statement in _SCHEMA.split(";"):
+            for statement in (_SCHEMA + sightings.SCHEMA).split(";"):
                 database.execute(statement)
             insert = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
             database.execute(insert, ("incarnation", secrets.token_hex(16)))
@@ -301,7 +301,7 @@ class Store:
                 self._add_link(database, link)
             certificate, voters = last.certificate, last.header.voters
             state = replace(state, voters=voters, version=last.version, hash=certificate.hash, certificate=certificate)
-        for table in ("changes", "pending", "holds"):
+        for table in ("changes", "pending", "holds", "sightings"):
             database.execute(f"DELETE FROM {table} WHERE network = ?", (state.network,))  # noqa: S608 - names of ours
         certificate_ = present(state.certificate, f"the certificate of {state.network}")
         database.execute(
@@ -321,7 +321,8 @@ class Store:
     def forget(self, network: str) -> bool:
         """Drop everything of a network whose record is gone from the chain; tells whether there was anything."""
         with self.transaction() as database:
-            for table in ("changes", "pending", "holds", "links", "evidence", "former", "headers", "begun"):
+            tables = ("changes", "pending", "holds", "links", "evidence", "former", "headers", "begun")
+            for table in (*tables, *sightings.TABLES):
                 database.execute(f"DELETE FROM {table} WHERE network = ?", (network,))  # noqa: S608 - names of ours
             found = database.execute("DELETE FROM networks WHERE network = ?", (network,)).rowcount
             database.execute("DELETE FROM meta WHERE key LIKE ?", (f"% {network}",))
@@ -337,6 +338,13 @@ class Store:
         """What a query gives, for tables that other modules know more about."""
         try:
             return self._connection().execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"the voter's database: {error}", where=self._path) from error
+
+    def reading(self) -> sqlite3.Connection:
+        """The same for those that are handed a transaction at other times."""
+        try:
+            return self._connection()
         except sqlite3.Error as error:
             raise Unavailable(f"the voter's database: {error}", where=self._path) from error
 
@@ -402,8 +410,8 @@ class Store:
         with self.transaction() as database:
             database.execute(
                 "INSERT OR IGNORE INTO evidence (network, generation, version, what, first, second)"
-                " SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM evidence WHERE network = ?) < ?",
-                (*row, state.network, _MOST_EVIDENCE),
+                " SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM evidence WHERE network = ? AND what = ?) < ?",
+                (*row, state.network, what, _MOST_EVIDENCE),
             )
 
     def evidence(self) -> list[dict[str, Any]]:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from .._chain.model import NetworkRecord
+from .._chain.model import NetworkRecord, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput
+from .._common.ids import NodeId
 from . import answers, codec
 from .change import Change, apply_change, change_from_json
 from .errors import BadProof
 from .fanout import CatchUp
-from .messages import Ballot, Certified, Promise
+from .messages import Ballot, Certified, Instance, Promise, check_voter
 from .requests import Learn, Update
 
 
@@ -53,6 +54,28 @@ def forced_by(promised: Iterable[answers.Promised], owner: str) -> tuple[Change,
 
 def _accepted(answer: answers.Promised) -> Ballot:
     return present(answer.promise.accepted, "the accepted ballot")
+
+
+def fault(
+    answer: answers.Promised,
+    asked: tuple[NodeId, Instance, Ballot],
+    voters: Sequence[Voter],
+    parent: Certified | None,
+    owner: str,
+) -> str | None:
+    """What is wrong with a promise that ``asked`` was to give, or with the change that it comes with; None: nothing."""
+    promise = answer.promise
+    if (promise.voter, promise.instance, promise.ballot) != asked:
+        return "promise: is not what was asked for"
+    if promise.accepted is not None and promise.accepted >= promise.ballot:
+        return "promise: shows an accepted ballot that is not below"
+    try:
+        check_voter(promise, voters, "promise")
+    except BadProof as error:
+        return str(error)
+    if promise.accepted is not None and not holds(parent, promise, answer.change, owner):
+        return "shows an accepted value and doesn't send it"
+    return None
 
 
 def holds(parent: Certified | None, promise: Promise, change: object, owner: str) -> bool:

@@ -77,7 +77,7 @@ class Membership:
     def _build(self, value: Value) -> Change | None:
         """The next change of voters, without its evidence."""
         self._note(value)
-        while not self._hopeless and (step := wanted(value, self.view, self._without)) is not None:
+        while not self._hopeless and (step := self._wanted(value)) is not None:
             if step not in self._asked:
                 self._asked.add(step)
                 if not self._ask(step, self.seconds) and not self._overtaken(value.version):
@@ -86,6 +86,9 @@ class Membership:
             self._last = value.version, step
             return Change(voters=step.voters)
         return None
+
+    def _wanted(self, value: Value) -> Step | None:
+        return wanted(value, self.view, self._without, self.proposer.watch.caught)
 
     def _complete(self, parent: Certified, change: Change) -> Change | None:
         """The change with what the hosts say about its parent; None if they don't while others are held back."""
@@ -98,7 +101,8 @@ class Membership:
                 self._pass_by(step)
             return None
         statements = tuple(statement for _node, statement in sorted(self._ready.items()))
-        return replace(change, evidence=Evidence(self.view.height, statements))
+        caught = None if step.removed is None else self.proposer.watch.caught.get(step.removed)
+        return replace(change, evidence=Evidence(self.view.height, statements, contradiction=caught))
 
     def _ask(self, step: Step, seconds: float) -> bool:
         """Ask the hosts of a step whether they are ready for the value known here; tells whether enough are."""

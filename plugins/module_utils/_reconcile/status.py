@@ -14,10 +14,11 @@ from .._chain.view import load_view
 from .._common.errors import InvalidInput, Unavailable
 from .._peer import config, drop, versions
 from .._peer.paths import Paths
-from .._peer.votes import votes
+from .._peer.votes import caught, votes
 from . import report
 
 _SECONDS = 60.0
+_NOBODY: dict[str, Any] = {"voters": [], "contradictions": []}
 
 
 def gather(paths: Paths) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def gather(paths: Paths) -> dict[str, Any]:
         "height": view.height if view else None,
         "view_age": max(0, int(time.time() - view.time)) if view else None,
         "networks": {
-            network: _network(view, network, have.get(network), applied.get(network), voting.get(network, []))
+            network: _network(view, network, have.get(network), applied.get(network), voting.get(network, _NOBODY))
             for network in sorted({*here, *applied})
         },
         "problems": dict(view.problems) if view else {},
@@ -77,26 +78,49 @@ def table(found: dict[str, Any]) -> list[str]:
     else:
         lines.append("no network concerns this host")
     lines += [f"problem: {where}: {what}" for where, what in sorted(found["problems"].items())]
+    for network, state in found["networks"].items():
+        for one in state["contradictions"]:
+            where = f"{state['name'] or '?'} {network[:8]}"
+            lines.append(
+                f"problem: {where}: voter {one['voter']} {one['what']}, of {_pair(one['ledger'])}; not counted"
+            )
     for problem in (found["runs"][0].get("problems") or ()) if found["runs"] else ():
         lines.append(f"problem: {problem['where']}: {problem['what']}")
     return lines
 
 
-def _network(view: View | None, network: str, have: Any, applied: Any, voters: list[str]) -> dict[str, Any]:
+def _network(view: View | None, network: str, have: Any, applied: Any, voting: dict[str, Any]) -> dict[str, Any]:
     entry = view.networks.get(network) if view else None
     return {
         "name": entry.record.name if entry else (applied or {}).get("name"),
         "owner": entry.record.owner if entry else None,
         "ledger": have["ledger"] if have else None,
         "manifest": have["manifest"] if have else None,
-        "voters": voters,
+        **voting,
         "applied": applied,
     }
 
 
-def _voters(paths: Paths) -> dict[str, list[str]]:
-    """By network, who votes as far as this host's voter knows; a host that never voted knows nobody."""
-    return {network: sorted(map(str, one.voters)) for network, one in votes(paths).items()}
+def _voters(paths: Paths) -> dict[str, dict[str, Any]]:
+    """By network, who votes as far as this host's voter knows, and whose votes it doesn't count, with the proof.
+
+    A host that never voted knows nobody.
+    """
+    found: dict[str, dict[str, Any]] = {
+        network: {"voters": sorted(map(str, one.voters)), "contradictions": []} for network, one in votes(paths).items()
+    }
+    for one in caught(paths):
+        entry = found.setdefault(one.network, {"voters": [], "contradictions": []})
+        entry["contradictions"].append(
+            {
+                "voter": str(one.voter.node),
+                "incarnation": one.voter.incarnation,
+                "what": one.proof.why,
+                "ledger": [one.generation, one.proof.first.instance.version],
+                "proof": one.proof.to_json(),
+            }
+        )
+    return found
 
 
 def _applied(paths: Paths) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import A
 from ansible_collections.akash.avpn.plugins.module_utils._quorum import answers
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change, apply_change, change_from_json
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import value_hash
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.contradiction import Vote
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import Draft, sign
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.locking import Acquire, Release
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
@@ -104,6 +105,7 @@ class Simulation:
         self.known = dict.fromkeys((1, 2, 3), base.start)
         self.counters = dict.fromkeys((1, 2, 3), 0)
         self.half_done: dict[int, Change] = {}
+        self.signed: dict[int, set[Vote]] = {1: set(), 2: set(), 3: set()}
         self.pool: list[Message] = []
         self.certified: dict[int, str] = {base.start.value.version: base.start.certificate.hash}
         self.broken = broken
@@ -161,9 +163,13 @@ class Simulation:
             )
         except AvpnError:
             return
+        answer = answers.parse_answer(document, "voter")
+        for part in ("promise", "acceptance", "shown"):
+            if (vote := getattr(answer, part, None)) is not None:
+                self.signed[voter].add(vote)
         if self.random.random() < 0.2:
             return  # the answer is lost, though it was carried out
-        self.answered(message, voter, answers.parse_answer(document, "voter"))
+        self.answered(message, voter, answer)
 
     def answered(self, message: Message, voter: int, answer: answers.Answer) -> None:
         number, attempt = message.proposer, message.round

@@ -22,8 +22,9 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import (
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import value_hash
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.constants import RELEASE_BLOCKS
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.contradiction import Contradiction
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import RuleBroken, Unseen
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.evidence import Contradiction, Evidence, Statement
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.evidence import Evidence, Statement
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.membership import wanted
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
     Acceptance,
@@ -350,24 +351,25 @@ def test_who_contradicts_itself_goes(
 
 
 def test_contradictions_that_are_none(scene: Scene) -> None:
+    """Signed by somebody else, of another voter's statements, of another network or database, or of another version."""
     good = _contradiction(scene, 3, shown=None, accepted=4, promised=9)
     other = _contradiction(scene, 1, shown=None, accepted=4, promised=9)
-    forged = replace(good.acceptance, signature=other.acceptance.signature)
-    elsewhere = replace(good.acceptance, instance=replace(good.acceptance.instance, parent="3" * 64)).signed(signer(3))
+    forged = replace(good.second, signature=other.second.signature)
+    later = replace(good.second, instance=replace(good.second.instance, version=4)).signed(signer(3))
     foreign = [
         replace(one, instance=replace(one.instance, network="0" * 64)).signed(signer(3))
-        for one in (good.promise, good.acceptance)
+        for one in (good.first, good.second)
     ]
-    before = [replace(one, incarnation="7" * 32).signed(signer(3)) for one in (good.promise, good.acceptance)]
-    for promise, acceptance in (
-        (good.promise, other.acceptance),
-        (other.promise, other.acceptance),
-        (good.promise, forged),
-        (good.promise, elsewhere),
+    before = [replace(one, incarnation="7" * 32).signed(signer(3)) for one in (good.first, good.second)]
+    for first, second in (
+        (good.first, other.second),
+        (other.first, other.second),
+        (good.first, forged),
+        (good.first, later),
         foreign,
         before,
     ):
-        made = Contradiction(promise, acceptance)  # type: ignore[arg-type]
+        made = Contradiction(first, second)
         scene.refused("voter-removal", scene.change(None, 3, contradiction=made))
 
 
@@ -376,6 +378,24 @@ def test_contradictions_that_are_none(scene: Scene) -> None:
 
 def names(value: Value) -> set[int]:
     return {int(one.node.node[1:]) for one in value.voters}
+
+
+def test_who_is_known_to_contradict_itself_goes_and_does_not_come_back(scene: Scene) -> None:
+    liar = voter(1)
+    step = wanted(scene.value, scene.chain.view(), caught={liar})
+    assert step is not None and step.removed is not None
+    assert {step.removed.node, *(one.node for one in step.voters)} >= {node(4)}
+    for _unused in range(3):
+        step = wanted(scene.value, scene.chain.view(), caught={liar})
+        if step is None:
+            break
+        scene.value = replace(scene.value, voters=step.voters)
+    assert names(scene.value) == {3, 4}
+    # With a new database it is another voter.
+    scene.chain.founded = {number: incarnation(number) for number in (1, 2, 3)}
+    scene.chain.incarnations[1] = "5" * 32
+    step = wanted(scene.value, scene.chain.view(), caught={liar})
+    assert step is not None and step.added == voter(1, incarnation="5" * 32)
 
 
 def settled(scene: Scene) -> set[int]:

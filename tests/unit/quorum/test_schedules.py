@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_world import Voters
 from schedule import Base, Simulation, TwoValues
+
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.contradiction import Vote, conflict
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.sightings import caught
 
 _RUNS = itertools.count()
 
@@ -27,7 +31,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 @given(seed=st.integers(0, 2**32))
 def test_one_value_for_each_version(seed: int, base: Base, tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.mktemp("runs") / str(next(_RUNS))
-    Simulation(base, directory, seed).run(200)
+    simulation = Simulation(base, directory, seed)
+    simulation.run(200)
+    # Nor does a voter that does as it should ever sign what counts against it, whoever collects it.
+    assert {number: _contradictions(signed) for number, signed in simulation.signed.items()} == {1: [], 2: [], 3: []}
+    for number in (1, 2, 3):
+        store = simulation.voters.acceptors[number].store
+        assert caught(store.reading()) == []
+        store.close()
+
+
+def _contradictions(signed: Iterable[Vote]) -> list[str]:
+    pairs = itertools.combinations_with_replacement(signed, 2)
+    return [why for one, other in pairs if (why := conflict(one, other)) is not None]
 
 
 def test_the_simulation_gets_somewhere(base: Base, tmp_path: Path) -> None:
@@ -51,4 +67,7 @@ def _forget(column: str) -> object:
 def test_a_voter_that_forgets_is_found_out(lost: str, base: Base, tmp_path: Path) -> None:
     with pytest.raises(TwoValues):
         for seed in range(400):
-            Simulation(base, tmp_path / str(seed), seed, _forget(lost)).run(200)  # type: ignore[arg-type]
+            simulation = Simulation(base, tmp_path / str(seed), seed, _forget(lost))  # type: ignore[arg-type]
+            simulation.run(200)
+    # And what it signed proves it.
+    assert any(_contradictions(signed) for signed in simulation.signed.values())
