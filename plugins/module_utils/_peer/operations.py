@@ -26,12 +26,17 @@ from .identities import Identities, Node, Role, Tenant, refuse
 from .limits import Limits
 from .messages import OPERATIONS, Request
 from .paths import Paths
+from .refresh import LEAST_PAUSE
 from .votes import votes
 
 if TYPE_CHECKING:
     from .voter import Voter
 
 _APPLIED_LIMIT = 4 << 20
+# Readings of the chain that one caller's refused manifests may cause: a few at once, then one in a while.
+_LOOKS_AGAIN = 3
+_LOOK_AGAIN_EVERY = 30.0  # seconds
+_LOOK_AGAIN_PAUSE = 0.5  # seconds since anybody's last attempt
 
 
 class Host:
@@ -99,13 +104,13 @@ class Host:
             self._stamp = stamp
         return self._known
 
-    def _refreshed(self) -> bool:
-        """Read the chain again, unless that was done a moment ago; tells whether the view changed."""
+    def _refreshed(self, pause: float = LEAST_PAUSE) -> bool:
+        """Read the chain again, unless that was tried within ``pause`` seconds; tells whether the view changed."""
         from .refresh import refresh_view
 
         before = self._stamp
         try:
-            refresh_view(self._paths, self._config)
+            refresh_view(self._paths, self._config, pause=pause)
         except AvpnError as error:
             syslog.syslog(syslog.LOG_WARNING, f"view not refreshed: {error}")
         self._identities()
@@ -175,7 +180,7 @@ class Host:
 
     def _manifest_put(self, request: Request) -> Any:
         from .._manifest import envelope
-        from .._manifest.store import Adopted, Contradicted, ManifestStore
+        from .._manifest.store import Adopted, Contradicted, ManifestStore, Outcome
 
         if not self._identities().takes_part(request.network):
             # It only votes, and would keep the manifest from nobody and for nobody.
@@ -184,9 +189,21 @@ class Host:
         wait = self._limits.take("manifest-put", every=1, burst=20)
         if wait > 0:
             raise Unavailable(f"too many manifests; the next in {wait:.0f} s")
-        record = self._identities().networks[request.network].record
         signed = envelope.from_document(request.body["manifest"])
-        outcome = ManifestStore(self._paths.manifests).adopt(signed, record)
+
+        def adopt() -> Outcome:
+            record = self._identities().networks[request.network].record
+            return ManifestStore(self._paths.manifests).adopt(signed, record)
+
+        try:
+            outcome = adopt()
+        except InvalidInput:
+            # Whoever has just written a record hands in the manifest for it a moment later, before it's seen here.
+            looks = self._limits.take("manifest-ahead", every=_LOOK_AGAIN_EVERY, burst=_LOOKS_AGAIN)
+            if looks > 0 or not self._refreshed(pause=_LOOK_AGAIN_PAUSE):
+                raise
+            self._identities().require(self._caller, request.role, request.network)
+            outcome = adopt()
         if isinstance(outcome, Contradicted):
             raise InvalidInput(str(outcome), where="manifest.version")
         stored = isinstance(outcome, Adopted)
