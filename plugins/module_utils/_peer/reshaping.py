@@ -24,8 +24,9 @@ _MOST_DISMISSED = 64
 def reshape(store: Store, proposer: Proposer, view: View, here: NodeId, value: Value) -> dict[str, Any]:
     """Bring the voters to what they should be, and tell those who left that they may go.
 
-    One host tries first; the others once they find the same change wanted in two runs. What isn't done by this run is
-    done by another, so a failure is told and is no error.
+    One host tries first; the others once they find the same change wanted in two runs, but for one that leaves by it:
+    who stays has to tell it that it may go. What isn't done by this run is done by another, so a failure is told and
+    is no error.
     """
     told: dict[str, Any] = {"voters_changed": [], "voters_waiting": {}}
     network, reshaping = value.network, Membership(proposer, view)
@@ -34,7 +35,8 @@ def reshape(store: Store, proposer: Proposer, view: View, here: NodeId, value: V
     before = store.note("wanted", network)
     if word != before:
         store.write_note("wanted", network, word)
-    if step is not None and (word == before or membership.has_turn(value, view.networks[network], here)):
+    stays = step is not None and (step.removed is None or step.removed.node != here)
+    if step is not None and ((word == before and stays) or membership.has_turn(value, view.networks[network], here)):
         try:
             reshaping.run()
         except AvpnError as error:
