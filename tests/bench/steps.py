@@ -23,7 +23,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "unit" / "quorum")]
 
-import conftest  # noqa: E402, F401 - makes the collection importable
+import conftest  # noqa: E402, F401 - makes the collection importable; pylint: disable=unused-import
 from figures import figure as keeping  # noqa: E402
 from figures import table  # noqa: E402
 from figures.figure import Figure, figure  # noqa: E402
