@@ -109,9 +109,7 @@ class Proposer:
                 where=record.name,
                 remedy="The tenant's module network names them once the first leases exist",
             )
-        self._node = node
-        self._record = record
-        self._height = height
+        self._node, self._record, self._height = node, record, height
         self._cache = cache
         self._deadline = deadline
         self._hold = hold
@@ -132,6 +130,7 @@ class Proposer:
         self._shown: Promise | None = None
         self._saved = self._known
         self._complete: Complete | None = None
+        self._asked: dict[int, str] = {}  # own values by version that may be agreed, for their acceptance was asked
 
     def __enter__(self) -> Proposer:
         return self
@@ -268,6 +267,7 @@ class Proposer:
                 if forced is None:
                     return True
                 self._decide(known, forced[0], apply_change(value, hash_, forced[0]), deadline)
+                self._asked.clear()  # it is somebody else's
                 break
             self._refuse_hopeless(attempt)
             if not self._back_off(attempt.wait / 1000, deadline):
@@ -282,7 +282,7 @@ class Proposer:
         promised, and so holds back others for a while: it adds what takes time to get and is no part of the value,
         or returns None if that can't be had. Raises Rejected, NoMajority or OutcomeUnknown.
         """
-        self._complete = complete
+        self._complete, self._asked = complete, {}
         try:
             return self._propose(build)
         finally:
@@ -307,6 +307,7 @@ class Proposer:
                     raise NoMajority(what, where=self._record.name, remedy="Run again when its voters are back")
                 start = genesis(self._record, self._height)
                 self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
+                self._asked.clear()  # it is everybody's
                 continue
             change = build(known.value)
             if self._known is not known and time.monotonic() <= deadline:
@@ -321,8 +322,7 @@ class Proposer:
                     self._fanout.sent - sent,
                 )
             if time.monotonic() > deadline:
-                what = "others were faster until the deadline; nothing more could be agreed"
-                raise NoMajority(what, where=self._record.name, remedy="Run again")
+                raise self._failure("others were faster until the deadline; nothing more could be agreed")
             child = apply_change(known.value, known.certificate.hash, change)
             if self._decide(known, change, child, deadline):
                 changed, losses = True, 0
@@ -336,7 +336,6 @@ class Proposer:
         """Try to get ``child`` certified. False: some other value was, or is newer; build again upon that."""
         instance = Instance.of(child)
         wanted = hash_ = codec.value_hash(child)
-        maybe_accepted = False
         self._counter, self._shown = 0, None
         while True:
             ballot = Ballot(self._counter + 1, self._node, self._run, hash_)
@@ -357,8 +356,9 @@ class Proposer:
                     change = completed
                 promises = tuple(one.promise for one in attempt.promises.values())
                 accept = Accept(instance, ballot, promises, change, parent.certificate if parent else None)
+                if hash_ == wanted:
+                    self._asked[instance.version] = wanted
                 attempt = self._accept(accept, parent, deadline)
-                maybe_accepted = True
                 if len(attempt.acceptances) >= majority(self._voters):
                     value = child
                     if hash_ != wanted:
@@ -373,7 +373,7 @@ class Proposer:
                 self._fanout.tell(self._prepare_request(instance, ballot, parent, 0), nodes=held)
             self._refuse_hopeless(attempt)
             if not self._back_off(attempt.wait / 1000, deadline):
-                raise self._no_majority(attempt, len(attempt.promises) + len(attempt.acceptances), maybe_accepted)
+                raise self._no_majority(attempt, len(attempt.promises) + len(attempt.acceptances))
             if self._known is not parent:
                 return self._is_known(wanted)
 
@@ -532,6 +532,8 @@ class Proposer:
             self._known = certified
             # Most often those who decide now decided it, too; whoever is none of them isn't noted.
             self.watch.saw(certified.certificate, self._voters)
+            if self._asked.get(certified.value.version) not in (None, certified.certificate.hash):
+                del self._asked[certified.value.version]
             self._turn_to(certified.value.voters, certified.value.seated)
 
     def _heard(self, links: Sequence[Link]) -> bool:
@@ -569,8 +571,7 @@ class Proposer:
         certified = Certified(certificate, value, links)
         deciders = {voter.node for voter in self._voters}
         self._keep(certified)
-        # Most hold the value already and need its certificate only; who doesn't gets it whole. Whoever voted until
-        # now is told as well: it might have to go.
+        # Most need the certificate only; who lacks the value gets it whole. Whoever voted until now might have to go.
         nodes = sorted(deciders | {voter.node for voter in value.voters})
         self._fanout.tell(Learn(certificate).to_json(), catch_up=teaching(certified), nodes=nodes)
 
@@ -581,18 +582,17 @@ class Proposer:
         reasons = "; ".join(f"{node.node}: {one}" for node, one in attempt.rejections.items())
         raise Rejected(f"the voters refuse: {reasons}", where=self._record.name)
 
-    def _no_majority(self, attempt: _Attempt, answered: int, maybe_accepted: bool = False) -> NoMajority:
-        reasons = {node: str(one) for node, one in attempt.rejections.items()}
-        reasons.update(attempt.excuses)
+    def _no_majority(self, attempt: _Attempt, answered: int) -> NoMajority:
+        reasons = {node: str(one) for node, one in attempt.rejections.items()} | attempt.excuses
         for voter in self._voters:
             if voter.node not in (reasons.keys() | attempt.promises.keys() | attempt.acceptances.keys()):
                 reasons[voter.node] = "no answer in time"
         told = "; ".join(f"{node}: {reason}" for node, reason in sorted(reasons.items()))
-        what = f"no majority: {answered} of {len(self._voters)} voters answered ({told})"
-        if maybe_accepted:
-            return OutcomeUnknown(
-                f"{what}; whether the change was agreed is not known",
-                where=self._record.name,
-                remedy="Run again: it is finished or found undone",
-            )
-        return NoMajority(what, where=self._record.name, remedy="Nothing was changed; run again when they are back")
+        return self._failure(f"no majority: {answered} of {len(self._voters)} voters answered ({told})")
+
+    def _failure(self, what: str) -> NoMajority:
+        """That nothing was changed is said only if it's certain: whoever was asked once may have agreed meanwhile."""
+        if not self._asked:
+            return NoMajority(what, where=self._record.name, remedy="Nothing was changed; run again")
+        what = f"{what}; whether the change was agreed is not known"
+        return OutcomeUnknown(what, where=self._record.name, remedy="Run again: it is finished or found undone")

@@ -103,6 +103,8 @@ class Recorder:
             self._changes[hash_] = request["change"]
             if hash_ in self._own:
                 self.proposed.add(hash_)
+        elif kind == "wait" and request["draft"] is not None:
+            say("draft", op=self._op, slots=request["draft"].get("slots", {}))
         elif kind == "learn":
             certificate = request["certificate"]
             self._certified(certificate, [self._changes.get(certificate["ballot"]["hash"])])

@@ -85,6 +85,7 @@ class Operation:
     hash: str = ""
     found: Mapping[str, Any] | None = None  # the endpoint's slot at that version
     built: dict[str, str] = field(default_factory=dict)  # hash of each value it proposed itself -> record or own
+    left: list[Mapping[str, Any]] = field(default_factory=list)  # slots it signed for others to bring along
     error: str = ""
 
 
@@ -149,6 +150,11 @@ class Recording:
     def _build(self, event: Mapping[str, Any]) -> None:
         self.operations[event["op"]].built[event["hash"]] = event["what"]
 
+    def _draft(self, event: Mapping[str, Any]) -> None:
+        slots = event["slots"]
+        if slots not in self.operations[event["op"]].left:
+            self.operations[event["op"]].left.append(slots)
+
     def _answer(self, event: Mapping[str, Any]) -> None:
         operation = self.operations[event["op"]]
         operation.outcome, operation.error = event["outcome"], event.get("error", "")
@@ -208,6 +214,7 @@ _TAKE = {
     "invoke": Recording._invoke,
     "begin": Recording._begin,
     "build": Recording._build,
+    "draft": Recording._draft,
     "answer": Recording._answer,
     "change": Recording._change,
     "certificate": Recording._certificate,

@@ -109,6 +109,9 @@ class _Asked:
             return False
         fitting = [one for one in self._of.get(endpoint, ()) if _BINDS.get(one.kind) == slot["bound"]]
         if hash_ in self._built:
-            return any(one.built.get(hash_) == "own" for one in fitting)
+            # Whoever proposed it, or left exactly this entry for somebody else to bring along.
+            return any(
+                one.built.get(hash_) == "own" or slot in (left.get(endpoint) for left in one.left) for one in fitting
+            )
         # A client that was killed may have taken the note of its proposal with it.
         return any(one.outcome == "unknown" for one in fitting)

@@ -112,3 +112,7 @@ def undead(recording: Recording, chain: Chain) -> Iterator[str]:
         for hash_, what in operation.built.items():
             if what == "own" and hash_ in certified and others[hash_] == 1:
                 yield f"operation {operation.number} failed for sure, but is version {certified[hash_]}"
+        for endpoint, slot in ((key, slot) for left in operation.left for key, slot in left.items()):
+            taken = next((number for number, slots in enumerate(chain.slots) if slots.get(endpoint) == slot), None)
+            if taken is not None:
+                yield f"operation {operation.number} failed for sure, but what it left for others is in version {taken}"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from history.events import Recording
-from history.replaying import replay
+from history.replaying import child, replay, value_hash
 from history.verdict import judge
-from recorded import NEW, VOTERS, Book, Events, events_of, good, recording, sign_anew, slot, voter
+from recorded import NETWORK, NEW, VOTERS, Book, Events, events_of, good, recording, sign_anew, slot, voter
 
 
 def test_a_good_history_is_taken() -> None:
@@ -56,6 +56,39 @@ def test_a_cut_off_recording_has_no_end(tmp_path: Path) -> None:
     verdict = judge(Recording.load(path))
     assert set(verdict.problems) == {"unfinished"}
     assert not verdict.linearizable
+
+
+def _brought(outcome: str, *, told: bool = True) -> Callable[[Events], None]:
+    """n2 proposes what it wants together with what n1 left for it; n1 gets no answer, or one that it failed."""
+
+    def apply(events: Events) -> None:
+        book = Book()
+        book.write(1, "allocate", "web/1/0", slot("10.0.0.2", VOTERS[0], "1/1/1", 11))
+        book.write(2, "allocate", "api/1/0", slot("10.0.0.3", VOTERS[1], "2/1/1", 11), host=VOTERS[1])
+        theirs = book.change("db/1/0", slot("10.0.0.4", VOTERS[0], "3/1/1", 12))
+        own = book.change("more/1/0", slot("10.0.0.5", VOTERS[1], "4/1/1", 12), VOTERS[1])
+        both = {name: {**own[name], **theirs[name]} for name in ("slots", "batches")}
+        book.add("invoke", op=3, client="n1/0", kind="allocate", endpoint="db/1/0", host=VOTERS[0], at=book.tick())
+        if told:
+            book.add("draft", op=3, slots=theirs["slots"])
+        book.add("invoke", op=4, client="n2/0", kind="allocate", endpoint="more/1/0", host=VOTERS[1], at=book.tick())
+        assert book.value is not None
+        hash_ = value_hash(child(book.value, book.hash, both, NETWORK, 0))
+        book.add("build", op=4, version=book.value["version"] + 1, hash=hash_, what="own")
+        book.version(both, 5)
+        book.answer(4, "decided", "more/1/0")
+        if outcome == "ok":
+            book.answer(3, "seen", "db/1/0")
+        else:
+            book.add("answer", op=3, at=book.tick(), outcome=outcome, error="no majority")
+        events[:] = book.finish()
+
+    return apply
+
+
+@pytest.mark.parametrize("outcome", ["ok", "unknown"])
+def test_entries_may_be_brought_along_by_others(outcome: str) -> None:
+    assert judge(recording(_brought(outcome))).problems == {}
 
 
 def _of_a_batch(edit: Callable[[dict[str, Any]], object]) -> Callable[[Events], None]:
@@ -310,6 +343,8 @@ def _one_not_asked_in_the_end(events: Events) -> None:
         pytest.param(_from_the_future, {"misplaced"}, id="seen before it was proposed"),
         pytest.param(_too_early_in_the_chain, {"misplaced"}, id="decided before what had been answered"),
         pytest.param(_undead, {"undead"}, id="failed for sure, took effect"),
+        pytest.param(_brought("failed"), {"undead"}, id="failed for sure, brought along by somebody else"),
+        pytest.param(_brought("unknown", told=False), {"unasked"}, id="brought along without having been left"),
         pytest.param(_unknown_version, {"untrue", "lost"}, id="answered what was never certified"),
         pytest.param(_other_hash, {"untrue"}, id="answered another version"),
         pytest.param(_second_certificate, {"fork", "unproven"}, id="two certificates of one version"),

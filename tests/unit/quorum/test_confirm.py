@@ -6,18 +6,23 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_world import Chain, Direct, Voters, allocate, cache, node
+from ledger_world import Chain, Direct, Voters, allocate, cache, node, signer
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import sign
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.locking import Acquire
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certified
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 
 @pytest.fixture
@@ -117,3 +122,53 @@ def test_whoever_was_accepted_once_never_says_that_nothing_was_changed(voters: V
         confirmed = proposer.confirm()
     assert confirmed.value.version == before + 1
     assert node(1) in confirmed.value.hosts
+
+
+class _FinishedByOthers(Direct):
+    """Voter 1 accepts; host 2 finds that, finishes it and goes on; then nobody answers the caller any more but to a
+    look for what is newest."""
+
+    def __init__(self, voters: Voters) -> None:
+        super().__init__(voters, node(1))
+        self._accepted, self._lock = threading.Event(), threading.Lock()
+        self.done = False
+
+    def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+        if request["op"] == "accept" and self.voters.number(node) != 1:
+            self._accepted.wait(5)
+            with self._lock:
+                if not self.done:
+                    allocate(self.voters, 2, Some(self.voters, 2, lambda voter, _op, _since: voter != 3))
+                    self.done = True
+            raise Unavailable("is cut off", where=str(node))
+        if self.done and request["op"] != "fetch":
+            raise Unavailable("is cut off", where=str(node))
+        answer = super().call(node, request)
+        if request["op"] == "accept":
+            self._accepted.set()
+        return answer
+
+
+def test_whoever_was_finished_by_others_and_wants_more_never_says_that_nothing_was_changed(voters: Voters) -> None:
+    """Found by a campaign of faults: the host's own entry was agreed, and changed again before it was looked at."""
+    chain = voters.chain
+    before = allocate(voters, 1).value.version
+    asked = 0
+
+    def build(value: Value) -> Change | None:
+        nonlocal asked
+        asked += 1
+        return sign(Acquire("deploy", 9 + asked, chain.height).draft(value, node(1)), value, node(1), signer(1))
+
+    transport = _FinishedByOthers(voters)
+    with (
+        Proposer(transport, node(1), chain.record(), chain.height, deadline=1.5, pauses=0.1, hold=0) as proposer,
+        pytest.raises(OutcomeUnknown),
+    ):
+        proposer.propose(build)
+    assert transport.done
+    assert asked > 1
+    with reader(voters) as proposer:
+        value = proposer.confirm().value
+    assert value.version >= before + 2
+    assert "deploy" in value.locks
