@@ -28,6 +28,7 @@ from .identities import Identities
 from .limits import Limits
 from .paths import Paths
 from .pull import Pull
+from .recollecting import recollect
 from .votes import votes
 
 _VOTERS_EVERY = 120.0  # seconds between two requests for one network's voters
@@ -50,6 +51,7 @@ def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
     news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities)}
     limits = Limits(paths.limits, "this host")
     with client(paths, config, view) as calls, contextlib.closing(limits):
+        problems |= recollect(paths, identities, calls)
         pull = Pull(paths, identities, calls, news, problems, limits)
         if any(hint.network for hint in taken):
             pull.follow(_by_network(taken))

@@ -50,6 +50,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "fetch": Operation(PROVIDER, required=None),
     "ready": Operation(PROVIDER, required=None),
     "leave": Operation(PROVIDER, required=None),
+    "recall": Operation(PROVIDER, required=None),
     "survey": Operation(EITHER, required=None),
     "manifest-put": Operation(EITHER, required=frozenset({"manifest"})),
     "manifest-get": Operation(EITHER),

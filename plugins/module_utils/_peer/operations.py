@@ -139,6 +139,7 @@ class Host:
             "fetch": self._quorum,
             "ready": self._quorum,
             "leave": self._quorum,
+            "recall": self._quorum,
             "survey": self._quorum,
             "manifest-put": self._manifest_put,
             "manifest-get": self._manifest_get,

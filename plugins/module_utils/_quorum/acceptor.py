@@ -19,15 +19,15 @@ from .._chain.model import NetworkView, View, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
-from . import answers, codec, former, sightings
+from . import answers, codec, former, recollection, sightings
 from .answers import Answer
 from .change import Change, apply_change
 from .constants import MAX_LINKS
 from .contradiction import Vote
-from .errors import BadProof, RuleBroken, Unseen
+from .errors import BadProof, Recalling, RuleBroken, Unseen
 from .evidence import Statement, check_ready
 from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter, follow
-from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Request, parse_request, parse_survey
+from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Recall, Request, parse_request, parse_survey
 from .rules import check
 from .signing import Signer
 from .store import NetworkState, Pending, Store
@@ -103,8 +103,14 @@ class Acceptor:
             return answers.RejectedBy(error.rule, _short(error))
         except Unseen as error:
             return answers.NotSeen(_short(error), error.height)
+        except Recalling as error:
+            return answers.NotYet(error.what)
 
     def _dispatch(self, request: Request, caller: NodeId, state: NetworkState, view: View) -> Answer:
+        if isinstance(request, Recall):
+            # Also by one that doesn't vote yet itself: after a power cut everybody asks.
+            votes = sightings.signed_by(self.store.reading(), state.network, caller, request.incarnation)
+            return answers.Recalled(tuple(votes[-answers.MOST_RECALLED :]))
         if isinstance(request, Fetch):
             return self._fetch(request, state)
         if isinstance(request, Learn):
@@ -144,13 +150,16 @@ class Acceptor:
             raise NotPermitted("is not permitted")
 
     def _me(self, state: NetworkState) -> Voter:
-        """This host as one of the voters, or RuleBroken."""
+        """This host as one of the voters, or RuleBroken; Recalling while it isn't known to remember everything."""
+        certain = self.store.certain(state.network)
         for voter in state.voters:
             if voter.node == self.node:
                 if voter.incarnation != self.store.incarnation:
                     raise RuleBroken("incarnation", f"the database of {self.node} is another than the one that votes")
                 if voter.key != self._signer.public_key:
                     raise RuleBroken("voter-key", f"{self.node} has another signing key than the one that votes")
+                if not certain:
+                    raise Recalling(f"{self.node} has booted and asks first what it signed before")
                 return voter
         raise RuleBroken("voter", f"{self.node} is not a voter")
 
@@ -202,7 +211,9 @@ class Acceptor:
             if version > state.version:
                 advanced = self._promoted(database, state, certificate)
                 if advanced is None and certified is not None:
+                    forgotten = self._forgotten(sightings.acceptances_of(certificate), state)
                     advanced = self.store.certify(database, state, certified)
+                    self._retire(database, forgotten)
                     self._see(database, sightings.acceptances_of(certificate), self.store.deciders(advanced, version))
                 if advanced is None:
                     return answers.Lacking(state.have)
@@ -220,7 +231,8 @@ class Acceptor:
         links = tuple(link for link in request.links if link.version > state.version)
         where = (state.network, state.generation)
         deciders, named = follow(state.voters, links, *where, seated=self.store.seated(state))
-        if any(voter.node == self.node and voter.incarnation == self.store.incarnation for voter in deciders):
+        # Whatever its incarnation: one that retired goes on handing out what it holds until it is replaced.
+        if any(voter.node == self.node for voter in deciders):
             raise RuleBroken("leave-voter", f"{self.node} votes, as far as is shown")
         if named < 0:
             raise RuleBroken("leave-voter", "the founders are the voters still")
@@ -357,6 +369,7 @@ class Acceptor:
             now = present(self.store.network(state.network), f"the state of {state.network}")
             if now.version != state.version:
                 return answers.Newer(self.store.update(now, (instance.generation, instance.version - 1)))
+            me = self._me(now)
             pending = self.store.pending(state)
             if pending.promised is not None and pending.promised > ballot:
                 return self._overtaken(pending)
@@ -364,7 +377,7 @@ class Acceptor:
                 self.store.write_acceptance(database, state, ballot, request.change)
                 self._see(database, request.promises, state.voters)
                 self._keep_evidence(database, request.change, state)
-        acceptance = Acceptance(instance, ballot, self.node, self.store.incarnation).signed(self._signer)
+        acceptance = Acceptance(instance, ballot, self.node, me.incarnation).signed(self._signer)
         return answers.Accepted(acceptance)
 
     def _overtaken(self, pending: Pending) -> Answer:
@@ -375,11 +388,14 @@ class Acceptor:
     def _check_proposal(self, request: Accept, state: NetworkState, pending: Pending, view: View) -> None:
         """The promises prove that this ballot may propose its value, and the value is a valid child."""
         forced = check_promises(request.promises, request.instance, request.ballot, state.voters)
-        for promise in request.promises:
-            forgotten = promise.voter == self.node and (pending.promised is None or pending.promised < promise.ballot)
-            if forgotten:
-                self.store.add_evidence(state, state.version + 1, "own promise forgotten", promise.to_json(), None)
-                raise RuleBroken("memory", f"{self.node} doesn't remember a promise it signed, and must not vote")
+        forgotten = self._forgotten(request.promises, state, pending)
+        if forgotten is not None:
+            self.store.add_evidence(state, state.version + 1, "own promise forgotten", forgotten.to_json(), None)
+            me = next(voter for voter in state.voters if voter.node == self.node)
+            told = recollection.remind(self.store, state.network, me, [forgotten])
+            if told is not None:
+                self._alarm(told)
+            raise RuleBroken("memory", f"{self.node} doesn't remember a promise it signed, and must not vote")
         if forced is not None and forced.hash != request.ballot.hash:
             raise RuleBroken("half-done", "the promises show an accepted value, and another one is proposed")
         parent = self.store.value(state)
@@ -430,8 +446,28 @@ class Acceptor:
         if pending.accepted.hash != certificate.hash:
             return None
         certificate.verify(state.voters)
-        self._see(database, sightings.acceptances_of(certificate), state.voters)
-        return self.store.certify_pending(database, state, certificate)
+        votes = sightings.acceptances_of(certificate)
+        self._see(database, votes, state.voters)
+        forgotten = self._forgotten(votes, state)
+        advanced = self.store.certify_pending(database, state, certificate)
+        self._retire(database, forgotten)
+        return advanced
+
+    def _forgotten(self, votes: Iterable[Vote], state: NetworkState, pending: Pending | None = None) -> Vote | None:
+        """One of these verified votes that is this voter's own and newer than its memory.
+
+        ``pending``: as it was read together with the state; without, both are read in the present transaction.
+        """
+        pending = pending or self.store.pending(state)
+        for vote in votes:
+            mine = (vote.voter, vote.incarnation) == (self.node, self.store.incarnation)
+            if mine and recollection.newer(vote, state, pending):
+                return vote
+        return None
+
+    def _retire(self, database: sqlite3.Connection, forgotten: Vote | None) -> None:
+        if forgotten is not None:
+            self._alarm(recollection.forget_oneself(self.store, database, forgotten))
 
     def _see(self, database: sqlite3.Connection, votes: Iterable[Vote], voters: tuple[Voter, ...]) -> None:
         """Note what other voters signed, in the transaction that writes anyway."""

@@ -13,12 +13,14 @@ from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import NodeId
 from . import entry_codec
+from .contradiction import Vote, vote_from_json, vote_json
 from .evidence import Statement, ready_from_json
 from .messages import Acceptance, Ballot, Link, Promise
 from .requests import Update, parse_have, parse_links
 from .survey import Shown, Surveyed, surveyed_from_json
 
 _MAX_WAIT = 3_600_000
+MOST_RECALLED = 16
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,26 @@ class NotSeen:
 
 
 @dataclass(frozen=True)
+class NotYet:
+    """The voter makes sure first that it has forgotten nothing; ask again in a moment."""
+
+    what: str
+
+    def to_json(self) -> dict[str, Json]:
+        return {"recalling": {"what": self.what}}
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What was seen of the asking voter: its newest promises and acceptances."""
+
+    votes: tuple[Vote, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        return {"recalled": [vote_json(vote) for vote in self.votes]}
+
+
+@dataclass(frozen=True)
 class Learned:
     """The voter holds this version, or a later one."""
 
@@ -163,13 +185,15 @@ Answer = Union[
     Left,
     Surveyed,
     Shown,
+    NotYet,
+    Recalled,
 ]
 
 
 def parse_answer(document: Any, where: str) -> Answer:
     """A voter's answer; InvalidInput if it isn't one. ``where`` names the voter."""
     kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen"}
-    kinds |= {"learned", "fetched", "ready", "left", "surveyed"}
+    kinds |= {"learned", "fetched", "ready", "left", "surveyed", "recalling", "recalled"}
     raw = fields.obj(document, where, required=set(), optional=kinds | {"change"})
     (kind, *others) = sorted(raw.keys() - {"change"}) or [""]
     if others or not kind or ("change" in raw) != (kind == "promise"):
@@ -203,6 +227,11 @@ def parse_answer(document: Any, where: str) -> Answer:
         return NotSeen(
             fields.text(body["what"], f"{at}.what", most=1000), fields.integer(body["height"], f"{at}.height")
         )
+    if kind == "recalling":
+        fields.obj(body, at, required={"what"})
+        return NotYet(fields.text(body["what"], f"{at}.what", most=1000))
+    if kind == "recalled":
+        return Recalled(tuple(fields.items(body, at, vote_from_json, most=MOST_RECALLED)))
     if kind == "left":
         return Left(parse_links(body, at))
     if kind == "surveyed":

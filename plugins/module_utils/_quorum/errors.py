@@ -24,6 +24,10 @@ class Unseen(Unavailable):
         super().__init__(what, where=where, remedy="The voter refreshes its view; ask again")
 
 
+class Recalling(Unavailable):
+    """After a boot, the other voters haven't all said yet what they saw of this one; until then it doesn't vote."""
+
+
 class BadProof(InvalidInput):
     """A certificate, promise or signature doesn't prove what it should."""
 

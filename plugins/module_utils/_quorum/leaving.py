@@ -21,7 +21,7 @@ def leave(store: Store, here: NodeId, network: str, known: Certified | None) -> 
     value = known.value
     if value.version < state.version or value.version <= value.seated or value.seated < 0:
         return False
-    if any(voter.node == here and voter.incarnation == store.incarnation for voter in value.voters):
+    if any(voter.node == here for voter in value.voters):
         return False
     with store.transaction() as database:
         now = store.network(network)

@@ -508,7 +508,7 @@ class Proposer:
             attempt.excuses[node] = "has left the network"
         elif isinstance(answer, answers.RejectedBy):
             attempt.rejections[node] = answer
-        elif isinstance(answer, answers.NotSeen):
+        elif isinstance(answer, (answers.NotSeen, answers.NotYet)):
             attempt.wait = max(attempt.wait, 500)
             attempt.excuses[node] = answer.what
         elif isinstance(answer, answers.Lacking):

@@ -181,7 +181,18 @@ class Survey:
         return {"op": "survey", "network": self.network, "generation": self.generation}
 
 
-Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest, Leave]
+@dataclass(frozen=True)
+class Recall:
+    """Asks what was seen of the caller's own voter, which has this incarnation."""
+
+    network: str
+    incarnation: str
+
+    def to_json(self) -> dict[str, Json]:
+        return {"op": "recall", "network": self.network, "incarnation": self.incarnation}
+
+
+Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest, Leave, Recall]
 
 _COMMON = {"op", "network", "as"}
 _FIELDS = {
@@ -191,6 +202,7 @@ _FIELDS = {
     "fetch": {"have"},
     "ready": {"certificate"},
     "leave": {"links", "certificate", "ready"},
+    "recall": {"incarnation"},
 }
 
 
@@ -200,12 +212,14 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
         raise InvalidInput(f"must be an object, not {fields.kind(document)}", where="request")
     op = document.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
-        raise InvalidInput("must be prepare, accept, learn, fetch, ready or leave", where="op")
+        raise InvalidInput("must be prepare, accept, learn, fetch, ready, leave or recall", where="op")
     raw = fields.obj(document, "", required=_COMMON | _FIELDS[op])
     network = fields.hex64(raw["network"], "network")
     caller = parse_node(raw["as"], "as")
     if op == "fetch":
         return Fetch(network, parse_have(raw["have"], "have")), caller
+    if op == "recall":
+        return Recall(network, fields.hex32(raw["incarnation"], "incarnation")), caller
     certificate = None if raw["certificate"] is None else Certificate.from_json(raw["certificate"], "certificate")
     if certificate is not None and certificate.instance.network != network:
         raise InvalidInput("is of another network", where="certificate.network")

@@ -29,7 +29,7 @@ from .._chain.model import Voter
 from .._common import canonical
 from .._common.checked import present
 from .._common.errors import Unavailable
-from . import codec, entry_codec, sightings
+from . import codec, entry_codec, recollection, sightings
 from .change import Change, apply_change, change_from_json, change_json
 from .messages import Ballot, Certificate, Certified, Link, Promise
 from .requests import MAX_CHANGES, Update
@@ -119,16 +119,19 @@ class Store:
         self._checked: tuple[str, Value] | None = None  # the last proposed value that was found good, by its hash
         self.milliseconds = milliseconds or (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
         with self.transaction() as database:
-            for statement in (_SCHEMA + sightings.SCHEMA).split(";"):
+            for statement in (_SCHEMA + sightings.SCHEMA + recollection.SCHEMA).split(";"):
                 database.execute(statement)
             insert = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
-            database.execute(insert, ("incarnation", secrets.token_hex(16)))
-            database.execute(insert, ("boot", _boot_id()))
-            if self._meta(database, "boot") != _boot_id():
+            now = recollection.stamp()
+            fresh = database.execute(insert, ("incarnation", secrets.token_hex(16))).rowcount > 0
+            database.execute(insert, ("boot", now))
+            database.execute(insert, ("born", now if fresh else ""))
+            if self._meta(database, "boot") != now:
                 # Holds are counted in time since boot, and whoever held has long given up.
                 database.execute("DELETE FROM holds")
                 database.execute("UPDATE pending SET hold_until = 0, hold_run = ''")
-                database.execute("UPDATE meta SET value = ? WHERE key = 'boot'", (_boot_id(),))
+                recollection.restart(database)
+                database.execute("UPDATE meta SET value = ? WHERE key = 'boot'", (now,))
             self.incarnation = self._meta(database, "incarnation")
 
     @contextmanager
@@ -322,7 +325,7 @@ class Store:
         """Drop everything of a network whose record is gone from the chain; tells whether there was anything."""
         with self.transaction() as database:
             tables = ("changes", "pending", "holds", "links", "evidence", "former", "headers", "begun")
-            for table in (*tables, *sightings.TABLES):
+            for table in (*tables, *sightings.TABLES, "recalls"):
                 database.execute(f"DELETE FROM {table} WHERE network = ?", (network,))  # noqa: S608 - names of ours
             found = database.execute("DELETE FROM networks WHERE network = ?", (network,)).rowcount
             database.execute("DELETE FROM meta WHERE key LIKE ?", (f"% {network}",))
@@ -347,6 +350,11 @@ class Store:
             return self._connection()
         except sqlite3.Error as error:
             raise Unavailable(f"the voter's database: {error}", where=self._path) from error
+
+    def certain(self, network: str) -> bool:
+        """Whether the memory of a network is known to be whole; another process may have retired meanwhile."""
+        self.incarnation, found = recollection.certain(self.reading(), network)
+        return found
 
     def networks(self) -> list[str]:
         """Ids of all networks that something is kept of."""
@@ -519,11 +527,6 @@ def incarnation(path: str | os.PathLike[str]) -> str:
     store = Store(path)
     store.close()
     return store.incarnation
-
-
-def _boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
 
 
 def _voters(data: bytes) -> tuple[Voter, ...]:

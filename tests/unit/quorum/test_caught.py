@@ -27,6 +27,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
     Instance,
     Promise,
 )
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Accept, Learn
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.sightings import Caught, caught, keep, see
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import Store
@@ -204,13 +205,13 @@ def test_a_proposer_leaves_out_whoever_denies_what_it_accepted(town: Town) -> No
 
     watch = known_by(town, 1)
     with pytest.raises(NoMajority):
-        allocate(town.voters, 1, OnlyThree(town.voters, node(1)), deadline=0.5, watch=watch)
+        allocate(town.voters, 1, OnlyThree(town.voters, node(1)), deadline=3, watch=watch)
     assert watch.caught == {}
     watch = known_by(town, 1)
     liar = Liar(town.voters, node(1), 3)
     town.voters.down = {2}
     with pytest.raises(NoMajority, match="has contradicted itself"):
-        allocate(town.voters, 1, liar, deadline=0.5, watch=watch)
+        allocate(town.voters, 1, liar, deadline=3, watch=watch)
     assert liar.lies and set(watch.caught) == {voter_of(town.chain, 3)}
     town.voters.down = set()
     assert allocate(town.voters, 1, liar, watch=known_by(town, 1)).changed
@@ -223,13 +224,26 @@ def test_a_frozen_voter_still_counts_in_how_many_are_needed(town: Town) -> None:
     town.chain.deploy("more", 14, 1)
     town.voters.down = {2}
     with pytest.raises(NoMajority, match="has contradicted itself"):
-        allocate(town.voters, 1, deadline=0.5, watch=known_by(town, 1))
+        allocate(town.voters, 1, deadline=2.5, watch=known_by(town, 1))
+    # Nor does its promise count for those who only ask what is newest.
+    with (
+        pytest.raises(NoMajority, match="has contradicted itself"),
+        Proposer(
+            Direct(town.voters, node(1)),
+            node(1),
+            town.chain.record(),
+            town.chain.height,
+            deadline=2.5,
+            watch=known_by(town, 1),
+        ) as proposer,
+    ):
+        proposer.confirm()
     # Who doesn't know it goes on, and what it gets is a fact for everybody.
     assert allocate(town.voters, 2, watch=known_by(town, 2)).changed
     assert town.known(1).value.version == town.known(3).value.version
     with pytest.raises(NoMajority):
         town.chain.deploy("another", 15, 1)
-        allocate(town.voters, 1, deadline=0.5, watch=known_by(town, 1))
+        allocate(town.voters, 1, deadline=2.5, watch=known_by(town, 1))
 
 
 def test_whoever_knows_it_takes_the_voter_out_and_the_others_need_nothing_but_the_proof(town: Town) -> None:
@@ -276,7 +290,7 @@ def test_what_one_accepted_before_it_knew_is_finished(town: Town) -> None:
             return super().call(node, request)
 
     with pytest.raises(NoMajority):
-        reshape(town.voters, 3, OnlyTwo(town.voters, node(3)), deadline=0.5)
+        reshape(town.voters, 3, OnlyTwo(town.voters, node(3)), deadline=2.5)
     tell(town, lied(town), 1)
     town.chain.deploy("more", 14, 1)
     assert allocate(town.voters, 1, watch=known_by(town, 1)).changed
