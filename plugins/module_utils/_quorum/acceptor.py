@@ -137,8 +137,10 @@ class Acceptor:
             state = NetworkState(
                 record.id, record.owner, record.name, record.generation, founders, founders, -1, genesis, None
             )
-        elif state.generation == record.generation and state.version < 0 and state.voters != record.founders:
-            raise RuleBroken("founders", "the record's founders changed within the generation")
+        elif state.generation == record.generation and state.founders != record.founders:
+            # As where the record was deleted and written anew: what was agreed is never begun again in silence.
+            what = f"the record names other founders than generation {state.generation} began with here; raise it"
+            raise RuleBroken("founders", what)
         if record.generation > state.generation:
             raise RuleBroken("generation", f"the tenant has raised the generation to {record.generation}")
         return state

@@ -395,6 +395,20 @@ def test_a_voter_with_another_signing_key_does_not_vote(desk: Desk) -> None:
     assert answer.rule == "voter-key"
 
 
+def test_other_founders_within_a_generation_are_refused(desk: Desk) -> None:
+    """A record that was deleted and written anew begins nothing anew where the ledger of before is known."""
+    prepare, _change = desk.lock()
+    founders = desk.chain.record().founders
+    for others in (founders[:1], (founders[0], replace(founders[1], incarnation="0" * 32), founders[2])):
+        desk.chain.changes["founders"] = others
+        for request in (prepare, Fetch(desk.parent.value.network), Learn.of(desk.parent, None)):
+            answer = desk.ask(1, request)
+            assert isinstance(answer, answers.RejectedBy) and answer.rule == "founders"
+            assert "raise it" in answer.what
+    desk.chain.changes["founders"] = founders
+    assert isinstance(desk.ask(1, prepare), answers.Promised)
+
+
 def test_raised_generation_ends_the_old_one(desk: Desk) -> None:
     prepare, _change = desk.lock()
     desk.chain.changes["generation"] = 1
