@@ -68,8 +68,12 @@ class PeerClient:
         self._lock = threading.Lock()
         self._peers: dict[NodeId, _Peer] = {}
 
-    def call(self, node: NodeId, request: Mapping[str, Any], *, seconds: float = ANSWER_SECONDS) -> Any:
+    def call(
+        self, node: NodeId, request: Mapping[str, Any], *, seconds: float = ANSWER_SECONDS, most: int | None = None
+    ) -> Any:
         """Send one request (without ``as``) to a node and return the answer's ``ok`` part.
+
+        most: how many bytes the answer may have, where that is less than the operation's own limit.
 
         Raises NotPermitted, InvalidInput or Unavailable as the peer says; Unavailable when it can't be
         reached or doesn't answer in time. No answer is not a no: the request may have been carried out.
@@ -80,7 +84,8 @@ class PeerClient:
         if len(line) > messages.MAX_REQUEST:
             raise InvalidInput(f"a request of {len(line)} bytes is too long for the peer channel", where=str(node))
         with peer.lock:
-            received = self._exchange(node, peer, line, seconds, messages.OPERATIONS[request["op"]].answer_bytes)
+            limit = messages.OPERATIONS[request["op"]].answer_bytes
+            received = self._exchange(node, peer, line, seconds, limit if most is None else min(most, limit))
         with self._lock:
             self.counters.requests += 1
             self.counters.sent += len(line)
@@ -88,7 +93,11 @@ class PeerClient:
         return messages.parse_answer(received, str(node))
 
     def call_each(
-        self, requests: Mapping[NodeId, Mapping[str, Any]], *, seconds: float = ANSWER_SECONDS
+        self,
+        requests: Mapping[NodeId, Mapping[str, Any]],
+        *,
+        seconds: float = ANSWER_SECONDS,
+        most: int | None = None,
     ) -> Iterator[tuple[NodeId, Any | AvpnError]]:
         """Call several nodes at once; yields each node with its answer, or its AvpnError, as they come.
 
@@ -98,7 +107,7 @@ class PeerClient:
 
         def one(node: NodeId, request: Mapping[str, Any]) -> None:
             try:
-                done.put((node, self.call(node, request, seconds=seconds)))
+                done.put((node, self.call(node, request, seconds=seconds, most=most)))
             except AvpnError as error:
                 done.put((node, error))
             except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave the caller waiting
