@@ -31,6 +31,7 @@ from .._quorum.change import Change, genesis
 from .._quorum.errors import NoMajority
 from .._quorum.locking import Acquire, Release, held
 from .._quorum.proposer import Proposer
+from .._quorum.sharing import Sharing
 from .._quorum.signing import SeedSigner
 from .._quorum.store import Store
 from .._quorum.value import MAX_SLOTS, Value
@@ -192,6 +193,10 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
         last = allocate.wish(value, view, facts, job.endpoints)
         return allocate.to_change(last, value, view, facts, signer)
 
+    def build_own(value: Value) -> Change | None:
+        wanted = allocate.wish(value, view, facts, job.endpoints, crowded=True)
+        return allocate.to_change(wanted, value, view, facts, signer)
+
     with (
         contextlib.closing(Store(paths.voter_database)) as store,
         Proposer(
@@ -205,9 +210,11 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
             watch=Watch(job.network, record.generation, store),
         ) as proposer,
     ):
-        try:
-            known = proposer.fetch(min(10.0, deadline))
-        except NoMajority:
+        known = proposer.known
+        if check or known is None:
+            # Otherwise whoever proposes is told what is newer, and saves the question.
+            with contextlib.suppress(NoMajority):
+                proposer.fetch(min(10.0, deadline))
             known = proposer.known
         before = known.value if known is not None else None
         if check:
@@ -230,7 +237,7 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
                 "released": sorted(map(str, wanted.releases)),
                 "waiting": {str(endpoint): why for endpoint, why in wanted.waiting.items()},
             }
-        outcome = proposer.propose(build)
+        outcome = proposer.propose(build, Sharing(build_own, view))
         changes = reshape(store, proposer, view, facts.node, outcome.value)
         newest = present(proposer.known, "the newest value").value
     for endpoint, slot in outcome.value.slots.items():

@@ -34,7 +34,7 @@ class Directory:
 def wanted(paths: Paths, user: str) -> list[Directory]:
     """Every directory, parents first."""
     own = [(paths.keys, 0o700), (paths.ledgers, 0o755), (paths.manifests, 0o755), (paths.hints, 0o750)]
-    own += [(paths.requests, 0o750), (paths.limits, 0o700), (paths.gossip, 0o700)]
+    own += [(paths.requests, 0o750), (paths.waiting, 0o700), (paths.limits, 0o700), (paths.gossip, 0o700)]
     return [
         Directory(paths.etc, "root", 0o755),
         Directory(paths.wireguard, "root", 0o700),

@@ -48,6 +48,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "accept": Operation(PROVIDER, required=None),
     "learn": Operation(PROVIDER, required=None),
     "fetch": Operation(PROVIDER, required=None),
+    "wait": Operation(PROVIDER, required=None),
     "ready": Operation(PROVIDER, required=None),
     "leave": Operation(PROVIDER, required=None),
     "recall": Operation(PROVIDER, required=None),

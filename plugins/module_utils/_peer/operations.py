@@ -137,6 +137,7 @@ class Host:
             "accept": self._quorum,
             "learn": self._quorum,
             "fetch": self._quorum,
+            "wait": self._quorum,
             "ready": self._quorum,
             "leave": self._quorum,
             "recall": self._quorum,

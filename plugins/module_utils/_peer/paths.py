@@ -70,6 +70,11 @@ class Paths:
         return self.state / "voter.db"
 
     @cached_property
+    def waiting(self) -> Path:
+        """One small file for each proposer that waits here for its turn."""
+        return self.state / "waiting"
+
+    @cached_property
     def ledgers(self) -> Path:
         return self.state / "ledger"
 

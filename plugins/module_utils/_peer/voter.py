@@ -48,6 +48,7 @@ class Voter:
             max_age=config.chain.max_age,
             refresh=refresh,
             alarm=lambda what: syslog.syslog(syslog.LOG_ALERT, what),
+            line=paths.waiting,
         )
 
     def answer(self, document: dict[str, Any], caller: NodeId | str) -> dict[str, Any]:
@@ -60,6 +61,8 @@ class Voter:
             return self._surveyed(document, answer)
         if document["op"] == "fetch":
             return self._from_cache(document, before) or answer
+        if document["op"] == "wait":
+            return answer  # what got certified meanwhile was another request's doing
         after = self._position(network)
         if after is not None and after != before:
             self._tell(Hint("ledger", network, after[1]))

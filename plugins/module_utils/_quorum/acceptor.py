@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from .._chain.model import NetworkView, View, Voter
@@ -27,11 +28,24 @@ from .contradiction import Vote
 from .errors import BadProof, Recalling, RuleBroken, Unseen
 from .evidence import Statement, check_ready
 from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter, follow
-from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Recall, Request, parse_request, parse_survey
+from .requests import (
+    Accept,
+    Fetch,
+    Learn,
+    Leave,
+    Prepare,
+    ReadyRequest,
+    Recall,
+    Request,
+    Wait,
+    parse_request,
+    parse_survey,
+)
 from .rules import check
 from .signing import Signer
 from .store import NetworkState, Pending, Store
 from .survey import Shown, Surveyed
+from .waiting import Line, wait
 
 MAX_COUNTER_JUMP = 1_000  # above the highest counter known here or shown in a signed promise
 _MINUTE = 60_000
@@ -46,6 +60,7 @@ class Acceptor:
     refresh: reads the chain anew (within limits of its own) and tells whether the view changed.
     clock: Unix seconds; milliseconds: time since boot, for holds.
     alarm: told, in words, what the operators should know.
+    line: directory for those who wait for their turn.
     """
 
     def __init__(
@@ -60,8 +75,10 @@ class Acceptor:
         clock: Callable[[], float] = time.time,
         milliseconds: Callable[[], int] | None = None,
         alarm: Callable[[str], None] | None = None,
+        line: Path | None = None,
     ) -> None:
         self.store = Store(path, milliseconds=milliseconds)
+        self._line = Line(Path(f"{os.fspath(path)}.waiting") if line is None else line)
         self.node = node
         self._signer = signer
         self._view_loader = view_loader
@@ -113,6 +130,8 @@ class Acceptor:
             return answers.Recalled(tuple(votes[-answers.MOST_RECALLED :]))
         if isinstance(request, Fetch):
             return self._fetch(request, state)
+        if isinstance(request, Wait):
+            return wait(self.store, self._line, request, caller, state)
         if isinstance(request, Learn):
             return self._learn(request, state)
         if isinstance(request, ReadyRequest):
@@ -295,6 +314,9 @@ class Acceptor:
         self._check_certificate(request.certificate, request.instance)
         if request.shown is not None and request.shown.instance != request.instance:
             raise InvalidInput("is for another version", where="shown")
+        held = self._held(request, state)
+        if held is not None:
+            return held
         with self.store.transaction() as database:
             state = self._begun(database, state)
             self._check_age(view)
@@ -319,6 +341,20 @@ class Acceptor:
                 self._see(database, [request.shown], state.voters)
         return self._promised(state, promise)
 
+    def _held(self, request: Prepare, state: NetworkState) -> Answer | None:
+        """A refusal that takes no transaction: while one proposer has everybody's promise, the others don't queue."""
+        if request.instance.version != state.version + 1:
+            return None
+        pending = self.store.pending(state)
+        other = pending.promised is not None and (pending.promised.node, pending.hold_run) != (
+            request.ballot.node,
+            request.ballot.run,
+        )
+        wait = pending.hold_until - self.store.milliseconds()
+        if pending.promised is None or not other or wait <= 0:
+            return None
+        return answers.Refused(pending.promised, pending.promised.node, wait, pending.promise)
+
     def _promised(self, state: NetworkState, promise: Promise) -> Answer:
         # The same promise asked for again may show what was accepted before the present acceptance.
         shown = promise.accepted is not None and promise.accepted == self.store.pending(state).accepted
@@ -334,7 +370,7 @@ class Acceptor:
             wait = max(0, pending.hold_until - now)
             if ballot == promised and pending.promise is not None:
                 if request.hold == 0 and wait:
-                    self.store.write_hold(database, state, now)
+                    self.store.write_hold(database, state, 0)
                     self.store.end_holds(database, state.network, now)
                 return self._promised(state, pending.promise)
             held = wait > 0 and (promised.node, pending.hold_run) != (ballot.node, ballot.run)

@@ -18,6 +18,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
+from itertools import chain
 
 from .._chain.model import Lease, NetworkView, View
 from .._chain.records import record_digest
@@ -67,16 +68,18 @@ def wish(
     endpoints: Mapping[EndpointId, LeaseId],
     *,
     release_blocks: int = RELEASE_BLOCKS,
+    crowded: bool = False,
 ) -> Wish:
     """What the host ``facts`` wants now. ``endpoints`` are those that run on it.
 
     release_blocks: how many blocks after its closing a lease's slots are released; at least the protocol's k.
+    crowded: others want something as well, so only what is this host's own, with addresses that others don't choose.
     """
     network = view.networks[parent.network]
     if network.record != parent.record:
         # With a record that isn't agreed yet, nothing else can be told for sure.
         return Wish(record=view.height > parent.record_height and _may_follow(parent, network))
-    return _Allocation(parent, view, network, facts, max(release_blocks, RELEASE_BLOCKS)).wish(endpoints)
+    return _Allocation(parent, view, network, facts, max(release_blocks, RELEASE_BLOCKS), crowded).wish(endpoints)
 
 
 def to_change(wanted: Wish, parent: Value, view: View, facts: HostFacts, signer: Signer) -> Change | None:
@@ -97,12 +100,15 @@ def _may_follow(parent: Value, network: NetworkView) -> bool:
 class _Allocation:
     """One pass over a parent value."""
 
-    def __init__(self, parent: Value, view: View, network: NetworkView, facts: HostFacts, release_blocks: int) -> None:
+    def __init__(
+        self, parent: Value, view: View, network: NetworkView, facts: HostFacts, release_blocks: int, crowded: bool
+    ) -> None:
         self.parent = parent
         self.view = view
         self.network = network
         self.facts = facts
         self.release_blocks = release_blocks
+        self.crowded = crowded
         self.height = view.height
         self.leases: dict[LeaseId, Lease] = {lease.id: lease for lease in network.leases}
         self.hosts: dict[NodeId, HostEntry | None] = {}
@@ -221,6 +227,8 @@ class _Allocation:
     def _releases(self) -> list[EndpointId]:
         releases = []
         for endpoint, slot in self.parent.slots.items():
+            if self.crowded and slot.host != self.facts.node:
+                continue
             height = self._closed(endpoint, slot) if slot.bound else None
             if height is not None and height <= self.height:
                 releases.append(endpoint)
@@ -249,7 +257,7 @@ class _Allocation:
         bound = {slot.host for endpoint, slot in self.parent.slots.items() if endpoint not in self.slots and slot.bound}
         bound.update(slot.host for slot in self.slots.values() if slot.bound)
         for node in self.parent.hosts:
-            if node in bound or node in self.hosts:
+            if node in bound or node in self.hosts or self.crowded:
                 continue
             if (node == self.facts.node and not here) or self._provider_gone(node.provider):
                 self.hosts[node] = None
@@ -275,11 +283,22 @@ class _Allocation:
         return any(entry is not None and entry.key == self.facts.key for entry in entries)
 
     def _free(self, *, descending: bool) -> Iterator[IPv4Address]:
-        """Usable addresses that nobody has or had, in order."""
+        """Usable addresses that nobody has or had, in order: from one end on, or from this host's share of them."""
         numbers = usable(self.parent.record.cidr)
-        for number in reversed(numbers) if descending else numbers:
+        first = self._share(len(numbers)) if self.crowded else 0
+        parts = [numbers[first:], numbers[:first]]
+        if descending:
+            # A host's own address: downwards from its share, where the host before it ends.
+            parts = [part[::-1] for part in reversed(parts)]
+        for number in chain.from_iterable(parts):
             if number not in self.taken:
                 yield IPv4Address(number)
+
+    def _share(self, size: int) -> int:
+        """Where this host's part of the range begins, if all hosts had one of the same size; the first is nobody's."""
+        nodes = {node for node in self.view.hosts if node.provider in self.network.participants()}
+        ordered = sorted(nodes | self.parent.hosts.keys() | {self.facts.node})
+        return size * (ordered.index(self.facts.node) + 1) // (len(ordered) + 1)
 
     def _reusable(self) -> list[tuple[int, IPv4Address, EndpointId]]:
         released = [

@@ -21,6 +21,7 @@ from .survey import Shown, Surveyed, surveyed_from_json
 
 _MAX_WAIT = 3_600_000
 MOST_RECALLED = 16
+_MOST_DRAFTS = 64
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,19 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Waited:
+    """The newest certified value, if it is news; ``turn``: propose now, with the ``drafts`` of others (changes)."""
+
+    update: Update | None
+    drafts: tuple[dict[str, Any], ...] = ()
+    turn: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        update = None if self.update is None else self.update.to_json()
+        return {"waited": {"update": update, "drafts": list(self.drafts), "turn": self.turn}}
+
+
+@dataclass(frozen=True)
 class Ready:
     """A host's signed word that it holds the value."""
 
@@ -181,6 +195,7 @@ Answer = Union[
     NotSeen,
     Learned,
     Fetched,
+    Waited,
     Ready,
     Left,
     Surveyed,
@@ -193,7 +208,7 @@ Answer = Union[
 def parse_answer(document: Any, where: str) -> Answer:
     """A voter's answer; InvalidInput if it isn't one. ``where`` names the voter."""
     kinds = {"promise", "refused", "newer", "lacking", "acceptance", "rejected", "unseen"}
-    kinds |= {"learned", "fetched", "ready", "left", "surveyed", "recalling", "recalled"}
+    kinds |= {"learned", "fetched", "waited", "ready", "left", "surveyed", "recalling", "recalled"}
     raw = fields.obj(document, where, required=set(), optional=kinds | {"change"})
     (kind, *others) = sorted(raw.keys() - {"change"}) or [""]
     if others or not kind or ("change" in raw) != (kind == "promise"):
@@ -238,6 +253,19 @@ def parse_answer(document: Any, where: str) -> Answer:
         return surveyed_from_json(body, at)
     if kind == "ready":
         return Ready(ready_from_json(body, at))
+    if kind == "waited":
+        fields.obj(body, at, required={"update", "drafts", "turn"})
+        if not isinstance(body["turn"], bool):
+            raise InvalidInput("must be true or false", where=f"{at}.turn")
+        update = None if body["update"] is None else Update.from_json(body["update"], f"{at}.update")
+        drafts = fields.items(body["drafts"], f"{at}.drafts", _object, most=_MOST_DRAFTS)
+        return Waited(update, tuple(drafts), body["turn"])
     if kind == "learned":
         return Learned(fields.integer(body, at))
     return Fetched(None if body is None else Update.from_json(body, at))
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"must be an object, not {fields.kind(value)}", where=where)
+    return value

@@ -14,7 +14,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from .._chain.model import NetworkRecord, Voter
@@ -22,24 +21,17 @@ from .._common.checked import present
 from .._common.errors import AvpnError, InvalidInput, Unavailable
 from .._common.ids import NodeId
 from . import answers, codec
+from .attempt import Attempt
+from .attempt import Outcome as Outcome
 from .cache import LedgerCache
 from .change import Change, apply_change, genesis
-from .errors import BadProof, NoMajority, OutcomeUnknown, Rejected
+from .errors import BadProof, NoMajority
 from .evidence import Statement
 from .fanout import Fanout, Question, Transport
-from .messages import (
-    Acceptance,
-    Ballot,
-    Certificate,
-    Certified,
-    Instance,
-    Link,
-    Promise,
-    check_voter,
-    follow,
-    majority,
-)
+from .messages import Ballot, Certificate, Certified, Instance, Link, Promise, check_voter, follow, majority
 from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Update
+from .sharing import Sharing
+from .turns import Turns
 from .updates import fault, forced_by, teaching, verified_update
 from .value import Value
 from .watching import Watch
@@ -51,31 +43,6 @@ HOLD = 3_000  # milliseconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
 _LOOK_SECONDS = 1.0  # for one voter to say what is newest
 _FROZEN = "has contradicted itself, so its vote isn't counted"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a proposal. ``changed``: something was agreed, rather than nothing wanted."""
-
-    value: Value
-    certificate: Certificate
-    changed: bool
-    round_trips: int
-    messages: int
-    sent: int  # bytes of requests
-
-
-@dataclass
-class _Attempt:
-    """What the voters said in one phase."""
-
-    promises: dict[NodeId, answers.Promised] = field(default_factory=dict)
-    acceptances: dict[NodeId, Acceptance] = field(default_factory=dict)
-    rejections: dict[NodeId, answers.RejectedBy] = field(default_factory=dict)
-    excuses: dict[NodeId, str] = field(default_factory=dict)  # everything else, in words
-    sent: set[NodeId] = field(default_factory=set)
-    newer: bool = False
-    wait: int = 0  # milliseconds a voter asked for
 
 
 class Proposer:
@@ -128,9 +95,13 @@ class Proposer:
         self._quickest = self._voters[0].node  # answered first lately
         self._counter = 0
         self._shown: Promise | None = None
+        self._about: Instance | None = None  # what those two are about
+        self._turns = Turns(record.id, self._fanout)
         self._saved = self._known
         self._complete: Complete | None = None
         self._asked: dict[int, str] = {}  # own values by version that may be agreed, for their acceptance was asked
+        self._latest = Attempt()  # that others were in the way of
+        self._answered = False  # somebody has said what is newest, or that this is
 
     def __enter__(self) -> Proposer:
         return self
@@ -153,7 +124,7 @@ class Proposer:
 
         NoMajority if nobody could be asked at all; what a minority says is as true, though maybe not the newest.
         """
-        until, answered, attempt = time.monotonic() + seconds, False, _Attempt()
+        until, answered, attempt = time.monotonic() + seconds, False, Attempt()
         while True:
             voters = self._voters
             left = max(_FIRST_PAUSE, until - time.monotonic())
@@ -166,7 +137,8 @@ class Proposer:
                 break
         self._save()
         if not answered:
-            raise self._no_majority(attempt, 0)
+            raise self._no_majority(attempt)
+        self._answered = True
         return self._known
 
     def ready(
@@ -209,7 +181,7 @@ class Proposer:
         asked = self._fanout.ask(leave.to_json(), question=Question(seconds), nodes=nodes)
         return {node for node, answer in asked if isinstance(answer, answers.Left)}
 
-    def _fetch(self, attempt: _Attempt, seconds: float, others: Sequence[NodeId] | None = None) -> bool:
+    def _fetch(self, attempt: Attempt, seconds: float, others: Sequence[NodeId] | None = None) -> bool:
         """Ask the voters (or ``others``) once, until a majority has answered; tells whether anybody has."""
         base, voters = self._known, self._voters
         have = None if base is None else base.certificate.position
@@ -269,20 +241,22 @@ class Proposer:
                 self._decide(known, forced[0], apply_change(value, hash_, forced[0]), deadline)
                 self._asked.clear()  # it is somebody else's
                 break
-            self._refuse_hopeless(attempt)
+            attempt.refuse_hopeless(self._voters, self._record.name)
             if not self._back_off(attempt.wait / 1000, deadline):
-                raise self._no_majority(attempt, len(attempt.promises))
+                raise self._no_majority(attempt)
         return False
 
-    def propose(self, build: Build, complete: Complete | None = None) -> Outcome:
+    def propose(self, build: Build, sharing: Sharing | None = None, *, complete: Complete | None = None) -> Outcome:
         """Get ``build``'s change of the newest value agreed; it is asked again whenever the newest is another.
 
         ``build`` returns None (or an empty change) when nothing is left to be done, such as after an earlier
-        request whose outcome was unknown. ``complete`` is given that change with its parent once a majority has
-        promised, and so holds back others for a while: it adds what takes time to get and is no part of the value,
-        or returns None if that can't be had. Raises Rejected, NoMajority or OutcomeUnknown.
+        request whose outcome was unknown. ``sharing``: others may bring this host's entries along, and it theirs.
+        ``complete`` is given that change with its parent once a majority has promised, and so holds back others for
+        a while: it adds what takes time to get and is no part of the value, or returns None if that can't be had.
+        Raises Rejected, NoMajority or OutcomeUnknown.
         """
-        self._complete, self._asked = complete, {}
+        self._complete, self._asked, self._latest = complete, {}, Attempt()
+        self._turns.begin(sharing)
         try:
             return self._propose(build)
         finally:
@@ -305,13 +279,22 @@ class Proposer:
                 if time.monotonic() > deadline or self._seated >= 0:
                     what = "the founders have left, and nobody was found who has the ledger"
                     raise NoMajority(what, where=self._record.name, remedy="Run again when its voters are back")
+                if self._turns.waits and time.monotonic() < deadline:
+                    self._wait(None, deadline)
+                    continue
                 start = genesis(self._record, self._height)
+                self._turns.end()
                 self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
                 self._asked.clear()  # it is everybody's
                 continue
             change = build(known.value)
             if self._known is not known and time.monotonic() <= deadline:
                 continue  # what it asked others for has shown a newer one
+            if not change and not self._answered and time.monotonic() < deadline:
+                self._answered = True
+                with contextlib.suppress(NoMajority):
+                    self.fetch(max(_FIRST_PAUSE, min(10.0, deadline - time.monotonic())))
+                continue  # nothing is wanted of what was known before; perhaps of what is newer
             if not change:
                 return Outcome(
                     known.value,
@@ -322,21 +305,32 @@ class Proposer:
                     self._fanout.sent - sent,
                 )
             if time.monotonic() > deadline:
-                raise self._failure("others were faster until the deadline; nothing more could be agreed")
-            child = apply_change(known.value, known.certificate.hash, change)
-            if self._decide(known, change, child, deadline):
+                raise self._no_majority(self._latest, "others were faster until the deadline")
+            if self._turns.waits:
+                self._wait(known, deadline)
+                continue
+            shared = self._turns.joined(known, change)
+            child = apply_change(known.value, known.certificate.hash, shared)
+            if self._decide(known, shared, child, deadline, alone=shared is change):
                 changed, losses = True, 0
                 continue
             # What was known at first may have been old; later, whoever keeps asking keeps others from getting it.
             losses += 1
-            if losses > 1:
+            if losses > 1 and (self._known is known or not self._turns.crowded):
                 self._back_off(0.0, deadline)
 
-    def _decide(self, parent: Certified | None, change: Change, child: Value, deadline: float) -> bool:
-        """Try to get ``child`` certified. False: some other value was, or is newer; build again upon that."""
+    def _decide(
+        self, parent: Certified | None, change: Change, child: Value, deadline: float, *, alone: bool = True
+    ) -> bool:
+        """Try to get ``child`` certified. False: some other value was, or is newer; build again upon that.
+
+        Or others are in the way, or not all voters took what others had left (not ``alone``).
+        """
         instance = Instance.of(child)
         wanted = hash_ = codec.value_hash(child)
-        self._counter, self._shown = 0, None
+        if self._about != instance:
+            self._about, self._counter, self._shown = instance, 0, None
+        overtaken = False
         while True:
             ballot = Ballot(self._counter + 1, self._node, self._run, hash_)
             attempt = self._prepare(instance, ballot, parent, deadline)
@@ -371,11 +365,32 @@ class Proposer:
                 # Whoever promised, or is about to, need not hold for us while we wait for others.
                 held = [node for node in attempt.sent if node not in attempt.excuses and node not in attempt.rejections]
                 self._fanout.tell(self._prepare_request(instance, ballot, parent, 0), nodes=held)
-            self._refuse_hopeless(attempt)
+            if not alone and not attempt.refused and hash_ == wanted:
+                self._turns.go_alone()
+                return False
+            attempt.refuse_hopeless(self._voters, self._record.name)
+            if attempt.refused and time.monotonic() < deadline:
+                if attempt.wait or overtaken:
+                    self._turns.crowded, self._latest = True, attempt
+                    return False
+                overtaken = True  # nobody holds anything: with a higher counter one may be promised it
+                continue
             if not self._back_off(attempt.wait / 1000, deadline):
-                raise self._no_majority(attempt, len(attempt.promises) + len(attempt.acceptances))
+                raise self._no_majority(attempt)
             if self._known is not parent:
                 return self._is_known(wanted)
+
+    def _wait(self, base: Certified | None, deadline: float) -> None:
+        """Until it is this proposer's turn, or something newer is known."""
+        self._round_trips += 1
+        answer = self._turns.wait(base, self._voters, deadline - time.monotonic())
+        if isinstance(answer, answers.Waited) and answer.update is not None:
+            self._take(answer.update, base)
+        elif isinstance(answer, answers.Left):
+            self._heard(answer.links)
+        if self._known is base and self._turns.waits:
+            self._back_off(0.0, deadline)
+            self._turns.try_anyway()
 
     def _back_off(self, wanted: float, deadline: float) -> bool:
         """Wait, then look what is newest; False if the deadline has passed. ``wanted``: seconds a voter asked for.
@@ -416,8 +431,8 @@ class Proposer:
 
     def _prepare(
         self, instance: Instance, ballot: Ballot, parent: Certified | None, deadline: float, *, hold: int | None = None
-    ) -> _Attempt:
-        attempt = _Attempt()
+    ) -> Attempt:
+        attempt = Attempt()
         self._round_trips += 1
         self._counter = max(self._counter, ballot.counter)
         request = self._prepare_request(instance, ballot, parent, self._hold if hold is None else hold)
@@ -440,8 +455,8 @@ class Proposer:
                     break
         return attempt
 
-    def _accept(self, accept: Accept, parent: Certified | None, deadline: float) -> _Attempt:
-        attempt = _Attempt()
+    def _accept(self, accept: Accept, parent: Certified | None, deadline: float) -> Attempt:
+        attempt = Attempt()
         self._round_trips += 1
         for node, answer in self._ask(dict(accept.to_json()), parent, deadline, attempt):
             if isinstance(answer, answers.Accepted):
@@ -470,27 +485,29 @@ class Proposer:
         return attempt
 
     def _ask(
-        self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: _Attempt
+        self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: Attempt
     ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
         catch_up = None if parent is None else teaching(parent)
-        question, first, refused = Question(max(0.05, deadline - time.monotonic())), True, False
+        question, refused, met = Question(max(0.05, deadline - time.monotonic())), 0, self._turns.meeting(self._voters)
+        answered: dict[NodeId, float] = {}
         attempt.sent = question.sent
         asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
         for count, (node, answer) in enumerate(asked, 1):
             if not isinstance(answer, AvpnError):
-                if first:
-                    self._quickest, first = node, False
-                took = time.monotonic() - question.began
+                took = answered[node] = time.monotonic() - question.began
+                self._answered = True
+                self._quickest = next(iter(answered))
+                self._turns.heard(self._voters, answered)
                 self._round_trip = took if not self._round_trip else (3 * self._round_trip + took) / 4
-            refused = refused or isinstance(answer, answers.Refused)
+            refused += isinstance(answer, answers.Refused)
             if refused and count >= majority(self._voters):
                 # Somebody else is about as far as we are: whoever waits for a slow voter now keeps both from going on.
                 question.hurry(_FIRST_PAUSE)
             yield node, answer
+            if met in answered and refused > len(self._voters) - majority(self._voters):
+                return  # nothing will come of it
 
-    def _note(
-        self, attempt: _Attempt, node: NodeId, answer: answers.Answer | AvpnError, base: Certified | None
-    ) -> None:
+    def _note(self, attempt: Attempt, node: NodeId, answer: answers.Answer | AvpnError, base: Certified | None) -> None:
         """Anything but what was hoped for."""
         if isinstance(answer, answers.Newer):
             before = self._known
@@ -501,6 +518,7 @@ class Proposer:
             self._counter = max(self._counter, answer.highest.counter)
             if answer.shown is not None:
                 self._shown = max(filter(None, (self._shown, answer.shown)), key=lambda one: one.ballot)
+            attempt.refused += 1
             attempt.wait = max(attempt.wait, answer.wait)
             attempt.excuses[node] = f"has promised {answer.holder}"
         elif isinstance(answer, answers.Left):
@@ -575,24 +593,7 @@ class Proposer:
         nodes = sorted(deciders | {voter.node for voter in value.voters})
         self._fanout.tell(Learn(certificate).to_json(), catch_up=teaching(certified), nodes=nodes)
 
-    def _refuse_hopeless(self, attempt: _Attempt) -> None:
-        """Raise Rejected once so many voters refuse by rules that no majority is left."""
-        if len(self._voters) - len(attempt.rejections) >= majority(self._voters):
-            return
-        reasons = "; ".join(f"{node.node}: {one}" for node, one in attempt.rejections.items())
-        raise Rejected(f"the voters refuse: {reasons}", where=self._record.name)
-
-    def _no_majority(self, attempt: _Attempt, answered: int) -> NoMajority:
-        reasons = {node: str(one) for node, one in attempt.rejections.items()} | attempt.excuses
-        for voter in self._voters:
-            if voter.node not in (reasons.keys() | attempt.promises.keys() | attempt.acceptances.keys()):
-                reasons[voter.node] = "no answer in time"
-        told = "; ".join(f"{node}: {reason}" for node, reason in sorted(reasons.items()))
-        return self._failure(f"no majority: {answered} of {len(self._voters)} voters answered ({told})")
-
-    def _failure(self, what: str) -> NoMajority:
-        """That nothing was changed is said only if it's certain: whoever was asked once may have agreed meanwhile."""
-        if not self._asked:
-            return NoMajority(what, where=self._record.name, remedy="Nothing was changed; run again")
-        what = f"{what}; whether the change was agreed is not known"
-        return OutcomeUnknown(what, where=self._record.name, remedy="Run again: it is finished or found undone")
+    def _no_majority(self, attempt: Attempt, why: str = "") -> NoMajority:
+        # That nothing was changed is said only if it's certain: whoever was asked once, or has a draft, may go on.
+        maybe = bool(self._asked) or self._turns.left
+        return attempt.no_majority(self._voters, self._record.name, maybe, why)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What proposers ask voters, as values: prepare, accept, learn, fetch, ready, leave; and what anybody may survey.
+"""What proposers ask voters, as values: prepare, accept, learn, fetch, wait, ready, leave; and what anybody may survey.
 
 On the wire each is one JSON object with ``op``, ``network`` and ``as`` beside the fields here.
 """
@@ -24,6 +24,7 @@ from .messages import Ballot, Certificate, Certified, Instance, Link, Promise
 from .value import MAX_VOTERS, Value
 
 MAX_HOLD = 10_000  # milliseconds
+MAX_WAIT = 2_000  # milliseconds
 MAX_CHANGES = 64  # in one update
 
 
@@ -137,6 +138,28 @@ class Fetch:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Asks to be told of a version above ``have``, or of one's turn to propose it, at the latest after a while.
+
+    ``draft``: the caller's own signed entries, for whoever's turn comes first to bring along (``waiting``).
+    """
+
+    network: str
+    have: tuple[int, int] | None
+    milliseconds: int
+    draft: Change | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "op": "wait",
+            "network": self.network,
+            "have": None if self.have is None else list(self.have),
+            "milliseconds": self.milliseconds,
+            "draft": None if self.draft is None else change_json(self.draft),
+        }
+
+
+@dataclass(frozen=True)
 class ReadyRequest:
     """Asks a host to say that it holds the certified value and is willing to vote from there on."""
 
@@ -192,7 +215,7 @@ class Recall:
         return {"op": "recall", "network": self.network, "incarnation": self.incarnation}
 
 
-Request = Union[Prepare, Accept, Learn, Fetch, ReadyRequest, Leave, Recall]
+Request = Union[Prepare, Accept, Learn, Fetch, Wait, ReadyRequest, Leave, Recall]
 
 _COMMON = {"op", "network", "as"}
 _FIELDS = {
@@ -200,6 +223,7 @@ _FIELDS = {
     "accept": {"generation", "version", "parent", "ballot", "promises", "change", "certificate"},
     "learn": {"certificate", "value", "links"},
     "fetch": {"have"},
+    "wait": {"have", "milliseconds", "draft"},
     "ready": {"certificate"},
     "leave": {"links", "certificate", "ready"},
     "recall": {"incarnation"},
@@ -212,7 +236,7 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
         raise InvalidInput(f"must be an object, not {fields.kind(document)}", where="request")
     op = document.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
-        raise InvalidInput("must be prepare, accept, learn, fetch, ready, leave or recall", where="op")
+        raise InvalidInput("must be prepare, accept, learn, fetch, wait, ready, leave or recall", where="op")
     raw = fields.obj(document, "", required=_COMMON | _FIELDS[op])
     network = fields.hex64(raw["network"], "network")
     caller = parse_node(raw["as"], "as")
@@ -220,6 +244,10 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
         return Fetch(network, parse_have(raw["have"], "have")), caller
     if op == "recall":
         return Recall(network, fields.hex32(raw["incarnation"], "incarnation")), caller
+    if op == "wait":
+        draft = None if raw["draft"] is None else change_from_json(raw["draft"], "draft", owner)
+        milliseconds = fields.integer(raw["milliseconds"], "milliseconds", most=MAX_WAIT)
+        return Wait(network, parse_have(raw["have"], "have"), milliseconds, draft), caller
     certificate = None if raw["certificate"] is None else Certificate.from_json(raw["certificate"], "certificate")
     if certificate is not None and certificate.instance.network != network:
         raise InvalidInput("is of another network", where="certificate.network")

@@ -163,6 +163,10 @@ class Store:
         row = self._row(f"SELECT {_STATE} FROM networks WHERE network = ?", network)  # noqa: S608 - names of columns
         return None if row is None else _state(tuple(row))
 
+    def mark(self) -> int:
+        """Another number after every commit of somebody else: for waiting without reading all the time."""
+        return int(self._row("PRAGMA data_version")[0])
+
     def begin(self, database: sqlite3.Connection, state: NetworkState) -> None:
         """Remember a network's generation and founders, before anything is promised for it."""
         founders = _voters_bytes(state.founders)
@@ -277,7 +281,7 @@ class Store:
         )
 
     def write_hold(self, database: sqlite3.Connection, state: NetworkState, until: int) -> None:
-        """Shorten the hold of the present promise."""
+        """Shorten the hold of the present promise; 0: it was given up."""
         database.execute("UPDATE pending SET hold_until = ? WHERE network = ?", (until, state.network))
 
     def write_acceptance(

@@ -58,7 +58,7 @@ class Membership:
 
     def run(self) -> Outcome:
         """Change voters until nothing is wanted that can be had. Raises like ``Proposer.propose``."""
-        outcome = self.proposer.propose(self._build, self._complete)
+        outcome = self.proposer.propose(self._build, complete=self._complete)
         self._note(outcome.value)
         return outcome
 

@@ -34,6 +34,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import Le
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.sharing import Sharing
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
@@ -183,6 +184,9 @@ def _claim(identity: Identity, view: View, client: PeerClient, turn: int, report
     def build(value: Value) -> Change | None:
         return to_change(wish(value, view, own, mine), value, view, own, identity.signer)
 
+    def build_own(value: Value) -> Change | None:
+        return to_change(wish(value, view, own, mine, crowded=True), value, view, own, identity.signer)
+
     began = time.monotonic()
     for attempt in itertools.count():
         if time.monotonic() > began + PATIENCE:
@@ -191,9 +195,10 @@ def _claim(identity: Identity, view: View, client: PeerClient, turn: int, report
         with Proposer(transport, node, record, view.height, cache=cache, deadline=DEADLINE) as proposer:
             try:
                 # As a run of the module address does, which goes on from what it knows if nobody answers.
-                with contextlib.suppress(NoMajority):
-                    proposer.fetch(min(10.0, DEADLINE))
-                outcome = proposer.propose(build)
+                if proposer.known is None:
+                    with contextlib.suppress(NoMajority):
+                        proposer.fetch(min(10.0, DEADLINE))
+                outcome = proposer.propose(build, Sharing(build_own, view))
             except NoMajority as error:
                 report.errors.append(f"attempt {attempt}: {type(error).__name__}: {error}")
                 continue

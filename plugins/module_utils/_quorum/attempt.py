@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What came of a proposal, and what the voters said in one phase of a round: what it means when that is no majority."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .._chain.model import Voter
+from .._common.ids import NodeId
+from . import answers
+from .errors import NoMajority, OutcomeUnknown, Rejected
+from .messages import Acceptance, Certificate, majority
+from .value import Value
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a proposal. ``changed``: something was agreed, rather than nothing wanted."""
+
+    value: Value
+    certificate: Certificate
+    changed: bool
+    round_trips: int
+    messages: int
+    sent: int  # bytes of requests
+
+
+@dataclass
+class Attempt:
+    """One phase."""
+
+    promises: dict[NodeId, answers.Promised] = field(default_factory=dict)
+    acceptances: dict[NodeId, Acceptance] = field(default_factory=dict)
+    rejections: dict[NodeId, answers.RejectedBy] = field(default_factory=dict)
+    excuses: dict[NodeId, str] = field(default_factory=dict)  # everything else, in words
+    sent: set[NodeId] = field(default_factory=set)
+    newer: bool = False
+    refused: int = 0  # voters whom somebody else has a promise of
+    wait: int = 0  # milliseconds a voter asked for
+
+    def refuse_hopeless(self, voters: Sequence[Voter], where: str) -> None:
+        """Raise Rejected once so many voters refuse by rules that no majority is left."""
+        if len(voters) - len(self.rejections) >= majority(voters):
+            return
+        reasons = "; ".join(f"{node.node}: {one}" for node, one in self.rejections.items())
+        raise Rejected(f"the voters refuse: {reasons}", where=where)
+
+    def no_majority(self, voters: Sequence[Voter], where: str, maybe_accepted: bool, why: str = "") -> NoMajority:
+        """The error to raise: ``why``, or that too few answered, and who said what.
+
+        ``maybe_accepted``: some voter may have accepted something of this run.
+        """
+        reasons = {node: str(one) for node, one in self.rejections.items()}
+        reasons.update(self.excuses)
+        for voter in voters:
+            if not why and voter.node not in (reasons.keys() | self.promises.keys() | self.acceptances.keys()):
+                reasons[voter.node] = "no answer in time"
+        told = "; ".join(f"{node}: {reason}" for node, reason in sorted(reasons.items()))
+        answered = len(self.promises) + len(self.acceptances)
+        what = f"{why or f'no majority: {answered} of {len(voters)} voters answered'} ({told})"
+        if maybe_accepted:
+            what = f"{what}; whether the change was agreed is not known"
+            return OutcomeUnknown(what, where=where, remedy="Run again: it is finished or found undone")
+        return NoMajority(what, where=where, remedy="Nothing was changed; run again when they are back")
