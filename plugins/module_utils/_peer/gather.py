@@ -48,7 +48,7 @@ def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
         raise Unavailable(problems["chain"], where="chain")
     view = load_view(paths.view)
     identities = Identities(view, config.id, votes(paths))
-    news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities)}
+    news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities, problems)}
     limits = Limits(paths.limits, "this host")
     with client(paths, config, view) as calls, contextlib.closing(limits):
         problems |= recollect(paths, identities, calls)
@@ -138,7 +138,7 @@ def _due(stamp: Path, interval: float) -> bool:
     return True
 
 
-def _from_own_voter(paths: Paths, identities: Identities) -> list[str]:
+def _from_own_voter(paths: Paths, identities: Identities, problems: dict[str, str]) -> list[str]:
     """Put what this host's own voter holds into the cache; the networks that became newer by it."""
     if not paths.voter_database.exists():
         return []
@@ -152,10 +152,16 @@ def _from_own_voter(paths: Paths, identities: Identities) -> list[str]:
         for network, entry in identities.networks.items():
             state = store.network(network)
             have = ledgers.position(paths, network)
-            if state is None or state.certificate is None or (have is not None and have >= state.certificate.position):
+            # One that has left keeps the way to those after it, no value.
+            if state is None or state.gone or state.certificate is None:
                 continue
-            if state.generation == entry.record.generation and keep(paths, entry, store.update(state, have)):
-                newer.append(network)
+            if state.generation != entry.record.generation or (have is not None and have >= state.certificate.position):
+                continue
+            try:
+                if keep(paths, entry, store.update(state, have)):
+                    newer.append(network)
+            except AvpnError as error:
+                problems[f"voter {network}"] = str(error)
     finally:
         store.close()
     return newer
@@ -216,6 +222,9 @@ def _leave(paths: Paths, view: View, identities: Identities) -> frozenset[str]:
                 continue
             record = entry.record
             leave(store, identities.here, network, cache.load(network, record.generation, record.founders))
+            if store.left(network) and not identities.takes_part(network):
+                # Those after it won't answer it any more, and release what it held; its old copy knows nothing of that.
+                cache.remove(network)
             if serves(store, identities.here, network):
                 voting.add(network)
             elif not (identities.takes_part(network) or store.left(network)):

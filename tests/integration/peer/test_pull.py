@@ -10,6 +10,7 @@ import os
 import pathlib
 import pwd
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._chain.model import (
     View,
     Voter,
 )
+from ansible_collections.akash.avpn.plugins.module_utils._common import canonical
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import adr36, envelope
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import ManifestStore
@@ -32,6 +34,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._peer.identities import
 from ansible_collections.akash.avpn.plugins.module_utils._peer.limits import Limits
 from ansible_collections.akash.avpn.plugins.module_utils._peer.pull import Pull
 from ansible_collections.akash.avpn.plugins.module_utils._peer.votes import votes
+from ansible_collections.akash.avpn.plugins.module_utils._quorum import entry_codec
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import genesis
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import genesis_parent, value_hash
@@ -44,7 +47,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner, sign_batch
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import NetworkState, Store
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import HostEntry, Value
 
 if TYPE_CHECKING:
     from conftest import Channel
@@ -53,6 +56,9 @@ pytestmark = pytest.mark.root
 
 SECRET = bytes(range(1, 33))
 SIGNERS = {P1: SeedSigner(b"1" * 32), P2: SeedSigner(b"2" * 32)}
+
+
+HOST = HostEntry("A" * 43 + "=", "A" * 43 + "=", "198.18.0.2", 51820, 1420, IPv4Address("100.64.0.9"), 90, f"{P2}/1")
 
 
 def owner() -> str:
@@ -229,9 +235,21 @@ def test_who_has_left_keeps_the_way_to_the_voters_until_the_record_is_gone(tmp_p
 
     forget(view)
     assert ledgers.networks(tree.paths) == [record.id], "it votes still"
+    # What it has in the cache may be older than what it left with, and name it still.
+    path = LedgerCache(tree.paths.ledgers).path(record.id)
+    document = json.loads(path.read_text())
+    document["value"]["hosts"][str(P2)] = entry_codec.host_json(HOST)
+    path.write_bytes(canonical.dumps(document))
+    assert gather._still_bound(tree.paths, record.id, Identities(view, P2, votes(tree.paths)))
+    forget(view)
+    assert ledgers.networks(tree.paths) == [record.id], "it votes still"
     with store.transaction() as database:
         store.leave(database, state, ())
+    identities, problems = Identities(view, P2, votes(tree.paths)), dict[str, str]()
     forget(view)
+    assert ledgers.networks(tree.paths) == []
+    assert gather._from_own_voter(tree.paths, identities, problems) == []
+    assert problems == {}, "there is no value to be handed on any more, which is nothing wrong"
     assert ledgers.networks(tree.paths) == []
     assert votes(tree.paths)[record.id].gone
     absent = SeenRecord(ABSENT, view.height, view.height + 5)
