@@ -20,13 +20,13 @@ from .._common.errors import AvpnError, InvalidInput
 from .._common.ids import NodeId
 from .._quorum.messages import Ballot
 from .._quorum.survey import Content, Position, Shown, Surveyed, surveyed_from_json
-from .candidates import Found, Proof, Said, generations_to_ask, weigh
+from .candidates import Found, Proof, Said
+from .weighing import generations_to_ask, weigh
 
 T = TypeVar("T")
 
 _AT_ONCE = 32  # hosts that are asked for positions
 _SHOWN_AT_ONCE = 4  # hosts that are asked for contents, each of which may be megabytes
-_ROUNDS = 4  # of asking further hosts for what one didn't prove
 _POSITIONS_BYTES = 64 << 10
 _CONTENT_SECONDS = 60.0
 
@@ -77,10 +77,8 @@ class Survey:
     def _show(self, generation: int, named: str | None) -> Found:
         asked: set[NodeId] = set()
         found = self._weighed(named)
-        for _unused in range(_ROUNDS):
-            wanted = self._unproven(generation, found, asked)
-            if not wanted:
-                break
+        # Each round asks others for what the ones before didn't prove: liars can't hide what an honest host shows.
+        while wanted := self._unproven(generation, found, asked):
             for some in _portions(wanted, _SHOWN_AT_ONCE):
                 self._fetch(some, generation)
                 asked.update(some)

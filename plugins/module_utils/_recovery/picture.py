@@ -12,7 +12,7 @@ from typing import Any
 from .._chain.model import NetworkRecord, NetworkView
 from .._common.ids import NodeId
 from .._quorum.survey import Surveyed
-from .candidates import Candidate, Found, Proof
+from .candidates import Candidate, Found
 from .keeping import against, keeps
 from .proposal import Proposal, Standing
 
@@ -113,11 +113,6 @@ class Started:
             "lost": dict(self.lost),
             "gained": dict(self.gained),
         }
-
-
-def is_proven(candidate: Candidate) -> bool:
-    """Whether it's more than one host's word."""
-    return candidate.proof is not Proof.ACCEPTED
 
 
 def _proposal(proposal: Proposal) -> dict[str, Any]:

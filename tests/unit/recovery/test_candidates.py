@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_world import node
+from ledger_world import OWNER, node
 from ruins import Ruins
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import Voter
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Survey
 from ansible_collections.akash.avpn.plugins.module_utils._recovery.candidates import Proof
 
 FIRST, SECOND, _THIRD = sorted((1, 2, 3), key=node)  # in the order in which they are asked
@@ -274,3 +275,34 @@ def test_a_base_that_nobody_shows_proves_nothing(ruins: Ruins) -> None:
     _survey, found = ruins.survey()
     assert found.candidates == ()
     assert found.doubts and all("nothing on chain leads to" in doubt.why for doubt in found.doubts)
+
+
+def test_however_many_liars_claim_the_newest_the_honest_host_is_asked(tmp_path: Path) -> None:
+    ruins = Ruins(tmp_path, voters=5, hosts=6)
+    ruins.allocate(1, 2)
+    honest = max(range(1, 6), key=node)  # the last that would be asked
+    told = ruins.voters.acceptors[honest].handle({**Survey(ruins.chain.record().id).to_json(), "as": OWNER}, [OWNER])
+    holdings = told["surveyed"]["holdings"]
+
+    def lie(request: dict[str, Any], answer: Any) -> Any:
+        if request["generation"] is None:
+            answer["surveyed"]["holdings"] = holdings
+        else:
+            answer["surveyed"]["holding"] = None
+        return answer
+
+    ruins.lies = {number: lie for number in range(1, 7) if number != honest}
+    _survey, found = ruins.survey()
+    assert found.best is not None and found.best.proof is Proof.CERTIFIED
+    assert sum(1 for _number, generation in ruins.calls if generation == 0) >= 5
+
+
+def test_what_is_half_done_after_a_named_value_is_kept_whoever_shows_it_too(ruins: Ruins) -> None:
+    """The value is proven by its name alone; a second host that holds it takes nothing away."""
+    begin_half(ruins)
+    _survey, before = ruins.survey()
+    assert before.best is not None and len(before.best.halves) == 1
+    ruins.chain.changes = {"generation": 1}
+    _survey, found = ruins.survey(before.best.hash)
+    assert found.best is not None and found.best.proof is Proof.NAMED
+    assert found.best.halves == before.best.halves
