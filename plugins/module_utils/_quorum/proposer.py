@@ -491,6 +491,7 @@ class Proposer:
         question, refused, met = Question(max(0.05, deadline - time.monotonic())), 0, self._turns.meeting(self._voters)
         answered: dict[NodeId, float] = {}
         attempt.sent = question.sent
+        attempt.excuses.update({voter.node: _FROZEN for voter in self._voters if voter in self.watch.caught})
         asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
         for count, (node, answer) in enumerate(asked, 1):
             if not isinstance(answer, AvpnError):
