@@ -51,6 +51,7 @@ def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
     news: set[tuple[str, str]] = {("ledger", network) for network in _from_own_voter(paths, identities, problems)}
     limits = Limits(paths.limits, "this host")
     with client(paths, config, view) as calls, contextlib.closing(limits):
+        limits.prune()
         problems |= recollect(paths, identities, calls)
         pull = Pull(paths, identities, calls, news, problems, limits)
         if any(hint.network for hint in taken):

@@ -67,6 +67,11 @@ class Limits:
             if what in times:
                 times[what] -= every
 
+    def prune(self) -> None:
+        """Drop what limits nothing any more; it may name networks that this host has left."""
+        with self._times():
+            pass
+
     @contextlib.contextmanager
     def _times(self) -> Iterator[dict[str, float]]:
         """The buckets, written back when they have changed. A damaged file starts anew."""
@@ -78,9 +83,10 @@ class Limits:
                 times = {}
             before = dict(times)
             yield times
-            if times != before:
-                now = time.time()
-                text = json.dumps({key: value for key, value in times.items() if value > now}).encode()
+            now = time.time()
+            kept = {key: value for key, value in times.items() if value > now}
+            if kept != before:
+                text = json.dumps(kept).encode()
                 os.pwrite(self._handle, text, 0)
                 os.ftruncate(self._handle, len(text))
 

@@ -94,3 +94,15 @@ def test_a_session_of_a_killed_process_is_free_again(tmp_path: pathlib.Path) -> 
             time.sleep(0.05)
     else:
         pytest.fail("the place stays taken")
+
+
+def test_what_limits_nothing_any_more_is_dropped(tmp_path: pathlib.Path) -> None:
+    limits = Limits(tmp_path, "this host")
+    (file,) = tmp_path.iterdir()
+    limits.take("one network", every=0.01)
+    limits.take("another", every=60)
+    time.sleep(0.02)
+    limits.prune()
+    assert "one network" not in file.read_text()
+    assert "another" in file.read_text()
+    assert limits.take("another", every=60) > 0
