@@ -74,8 +74,8 @@ if [ $# -gt 0 ]; then
     for name in "$@"; do phase "$name"; done
 else
     phase unit
-    lane lab &
-    lane integration molecule
+    lane lab integration &
+    lane molecule
     wait
 fi
 exec 8>&-

@@ -8,6 +8,7 @@ tracked files and new ones, as they are in the work tree.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import shutil
 import tarfile
@@ -21,7 +22,14 @@ TREE = COLLECTIONS / "ansible_collections" / "akash" / "avpn"
 
 
 def copy() -> Path:
-    """Bring the copy up to date, touching only what differs; return its folder."""
+    """Bring the copy up to date, touching only what differs; return its folder. One at a time, whoever asks."""
+    COLLECTIONS.mkdir(parents=True, exist_ok=True)
+    with (COLLECTIONS.parent / "collections.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _copy()
+
+
+def _copy() -> Path:
     listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = {name for name in run(listing).stdout.split("\0") if name and (ROOT / name).is_file()}
     TREE.mkdir(parents=True, exist_ok=True)
