@@ -21,8 +21,7 @@ from .._common.checked import present
 from .._common.errors import AvpnError, InvalidInput, Unavailable
 from .._common.ids import NodeId
 from . import answers, codec
-from .attempt import Attempt
-from .attempt import Outcome as Outcome
+from .attempt import Attempt, Outcome
 from .cache import LedgerCache
 from .change import Change, apply_change, genesis
 from .errors import BadProof, NoMajority
@@ -497,7 +496,7 @@ class Proposer:
             if not isinstance(answer, AvpnError):
                 took = answered[node] = time.monotonic() - question.began
                 self._answered = True
-                self._quickest = next(iter(answered))
+                self._quickest = next(iter(answered), node)
                 self._turns.heard(self._voters, answered)
                 self._round_trip = took if not self._round_trip else (3 * self._round_trip + took) / 4
             refused += isinstance(answer, answers.Refused)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from .._chain.model import View, Voter
 from .._common.checked import present
 from .._common.ids import NodeId
+from .attempt import Outcome
 from .change import Change
 from .evidence import Evidence, Statement
 from .membership import Step, wanted
 from .messages import Certified, majority
-from .proposer import Outcome, Proposer
+from .proposer import Proposer
 from .value import Value
 
 _MOST_LEAVERS = 16  # told in one run

@@ -58,7 +58,7 @@ class Following:
         survey = Survey(self._channel, self._record, self._seconds)
         survey.ask(self._founders)
         generation = self._record.generation
-        self.missing = [(node, why) for node, why in sorted(survey.silent.items())]
+        self.missing = sorted(survey.silent.items())
         self.missing += [
             (node, _progress(one, generation))
             for node, one in sorted(survey.surveyed.items())

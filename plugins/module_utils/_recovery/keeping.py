@@ -84,4 +84,4 @@ def lost(before: Value, after: Value) -> dict[EndpointId, IPv4Address]:
 
 def gained(before: Value, after: Value) -> dict[EndpointId, IPv4Address]:
     """Addresses bound afterwards to endpoints that had none, or another one, before."""
-    return lost(after, before)
+    return lost(before=after, after=before)

@@ -30,9 +30,10 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import U
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, LeaseId, NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.acceptor import Acceptor
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import HostFacts, to_change, wish
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.attempt import Outcome
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Outcome, Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import SeedSigner
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership

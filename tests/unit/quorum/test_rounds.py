@@ -14,9 +14,10 @@ import pytest
 from ledger_world import Chain, Direct, Voters, allocate, cache, node
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.attempt import Outcome
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Ballot, Instance
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Outcome, Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Prepare
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import Store
 

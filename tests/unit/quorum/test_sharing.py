@@ -22,11 +22,12 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import I
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum import answers, waiting
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.allocate import to_change, wish
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.attempt import Outcome
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import Change, change_json
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import Draft, sign
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.locking import Acquire
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Ballot, Certified, Instance
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Outcome, Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Prepare, Wait
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.sharing import Sharing, together
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
@@ -339,15 +340,16 @@ def test_voters_who_do_not_take_what_others_left_are_asked_without(town: Town) -
     foreign = town.draft(3)
     calls: list[Mapping[str, Any]] = []
 
+    refused = Ballot(1, node(1), "ab" * 16, "0" * 64)
+
     class Meeting(Direct):
-        def call(self, at: NodeId, request: Mapping[str, Any]) -> Any:
+        def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
             calls.append(request)
             if request["op"] == "wait":
                 return answers.Waited(None, (change_json(foreign),), turn=True).to_json()
             if request["op"] == "prepare" and len(calls) <= 3:
-                refused = Ballot(1, node(1), "ab" * 16, "0" * 64)
-                return answers.Refused(refused, node(1), 10).to_json()
-            return super().call(at, request)
+                return answers.Refused(refused, refused.node, 10).to_json()
+            return super().call(node, request)
 
     outcome = town.allocate(2, transport=Meeting(town.voters, node(2)))
     assert _second(2) in outcome.value.slots
@@ -361,10 +363,10 @@ def test_a_voter_that_lies_about_the_line_costs_time_only(town: Town, says: str)
     prepare = town.hold(1, 400)
 
     class Lying(Direct):
-        def call(self, at: NodeId, request: Mapping[str, Any]) -> Any:
+        def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
             if request["op"] != "wait":
-                return super().call(at, request)
-            self.calls.append((at, "wait"))
+                return super().call(node, request)
+            self.calls.append((node, "wait"))
             if says == "error":
                 raise InvalidInput("is not a known operation", where="op")
             return answers.Waited(None, turn=says == "turn").to_json()
