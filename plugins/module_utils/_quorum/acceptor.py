@@ -20,7 +20,7 @@ from .._chain.model import NetworkView, View, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
-from . import answers, codec, former, recollection, sightings
+from . import answers, codec, fence, former, raising, recollection, rules_recovery, sightings
 from .answers import Answer
 from .change import Change, apply_change
 from .constants import MAX_LINKS
@@ -148,20 +148,28 @@ class Acceptor:
         """What is certified here; before anything is, the founders on chain are pinned."""
         record = entry.record
         state = self.store.network(record.id)
-        if state is None:
+        if state is None or record.generation > state.generation:
             if not record.founders:
                 raise Unseen("the network names no founders yet", height=view.height + 1, where="record.founders")
             genesis = codec.genesis_parent(record.id, record.generation, record.base)
             founders = record.founders
-            state = NetworkState(
-                record.id, record.owner, record.name, record.generation, founders, founders, -1, genesis, None
+            before, state = (
+                state,
+                NetworkState(
+                    record.id, record.owner, record.name, record.generation, founders, founders, -1, genesis, None
+                ),
             )
+            if before is not None:
+                # From now on nothing is voted for in the lower generation, whatever view comes next.
+                with self.store.transaction() as database:
+                    state = self._begun(database, state)
         elif state.generation == record.generation and state.founders != record.founders:
             # As where the record was deleted and written anew: what was agreed is never begun again in silence.
             what = f"the record names other founders than generation {state.generation} began with here; raise it"
             raise RuleBroken("founders", what)
-        if record.generation > state.generation:
-            raise RuleBroken("generation", f"the tenant has raised the generation to {record.generation}")
+        if record.generation < state.generation:
+            what = f"the view shows generation {record.generation}, it is {state.generation} already"
+            raise RuleBroken("generation", what)
         return state
 
     @staticmethod
@@ -326,6 +334,8 @@ class Acceptor:
             else:
                 return behind
             self._me(state)
+            if state.generation > 0 and state.version == 0:
+                fence.check(self.store.value(state), view.height)
             if request.shown is not None:
                 check_voter(request.shown, state.voters, "shown")
             pending = self.store.pending(state)
@@ -333,7 +343,12 @@ class Acceptor:
             if refusal is not None:
                 return refusal
             promise = Promise(
-                request.instance, request.ballot, self.node, self.store.incarnation, pending.accepted
+                request.instance,
+                request.ballot,
+                self.node,
+                self.store.incarnation,
+                pending.accepted,
+                held=raising.held(self.store, state.network) if self._from_base(state, view) else None,
             ).signed(self._signer)
             hold_until = self._hold(database, request, state, view)
             self.store.write_promise(database, state, promise, hold_until)
@@ -405,6 +420,8 @@ class Acceptor:
         with self.store.transaction() as database:
             self._check_age(view)
             now = present(self.store.network(state.network), f"the state of {state.network}")
+            if now.generation != state.generation:
+                raise RuleBroken("generation", f"it is {now.generation} by now")
             if now.version != state.version:
                 return answers.Newer(self.store.update(now, (instance.generation, instance.version - 1)))
             me = self._me(now)
@@ -445,10 +462,19 @@ class Acceptor:
             raise RuleBroken("hash", "the change doesn't lead to the value that the ballot names")
         if parent is not None and child.voters != parent.voters and self.store.count_links(state) >= MAX_LINKS:
             raise RuleBroken("voters-often", f"the voters have changed {MAX_LINKS} times in this generation")
+        fence.check(parent, view.height)
+        if forced is None and self._from_base(state, view) and child.record.base is not None:
+            _old, _accepted, newest = rules_recovery.check(child.record, request.change.recovery)
+            recovery = present(request.change.recovery, "the recovery")
+            rules_recovery.check_promised(child.record, recovery, request.promises, newest)
         check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
         if forced is None and request.change.voters is not None:
             self._check_honest(request.change.voters, state)
         self.store.remember_checked(request.ballot.hash, child)
+
+    @staticmethod
+    def _from_base(state: NetworkState, view: View) -> bool:
+        return state.version < 0 and view.networks[state.network].record.base is not None
 
     def _begun(self, database: sqlite3.Connection, state: NetworkState) -> NetworkState:
         """The state as it is now, inside the transaction; a new network is pinned to its founders first."""
@@ -456,6 +482,11 @@ class Acceptor:
         if now is None:
             self.store.begin(database, state)
             return state
+        if now.generation < state.generation:
+            raising.go_over(self.store, database, now, state)
+            return state
+        if now.generation > state.generation:
+            raise RuleBroken("generation", f"it is {now.generation} by now")
         return now
 
     def _behind(

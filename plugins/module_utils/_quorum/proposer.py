@@ -14,6 +14,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._chain.model import NetworkRecord, Voter
@@ -29,8 +30,10 @@ from .errors import BadProof, NoMajority
 from .evidence import Statement
 from .fanout import Fanout, Question, Transport
 from .messages import Ballot, Certificate, Certified, Instance, Link, Promise, check_voter, follow, majority
-from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Update
+from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Survey, Update
 from .sharing import Sharing
+from .starting import recover
+from .survey import Content, Shown
 from .turns import Turns
 from .updates import fault, forced_by, teaching, verified_update
 from .value import Value
@@ -282,9 +285,10 @@ class Proposer:
                 if self._turns.waits and time.monotonic() < deadline:
                     self._wait(None, deadline)
                     continue
-                start = genesis(self._record, self._height)
                 self._turns.end()
-                self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
+                change = self._beginning(deadline)
+                if change is not None:
+                    self._decide(None, change, apply_change(None, "", change), deadline)
                 self._asked.clear()  # it is everybody's
                 continue
             change = build(known.value)
@@ -319,6 +323,39 @@ class Proposer:
             if losses > 1 and (self._known is known or not self._turns.crowded):
                 self._back_off(0.0, deadline)
 
+    def _beginning(self, deadline: float) -> Change | None:
+        """The change of version 0. With a base: of what all founders say they hold; None if somebody was faster."""
+        start = genesis(self._record, self._height)
+        change = Change(record=(start.record, start.record_height))
+        if self._record.base is None:
+            return change
+        instance = Instance.of(start)
+        self._about, self._counter, self._shown = instance, 0, None
+        while self._known is None:
+            # Nothing is proposed under this ballot.
+            ballot = Ballot(self._counter + 1, self._node, self._run, instance.parent)
+            attempt = self._prepare(instance, ballot, None, deadline)
+            forced = forced_by(attempt.promises.values(), self._record.owner)
+            if forced is not None and len(attempt.promises) >= majority(self._voters):
+                return forced[0]
+            if len(attempt.promises) >= self._needed(instance):
+                promises = [one.promise for one in attempt.promises.values()]
+                return replace(change, recovery=recover(self._record, promises, self._contents, ()))
+            attempt.refuse_hopeless(self._voters, self._record.name)
+            if not self._back_off(attempt.wait / 1000, deadline):
+                raise self._no_majority(attempt, "a generation with a base begins with all its founders")
+        return None
+
+    def _contents(self, survey: Survey) -> list[Content]:
+        nodes = [*(voter.node for voter in self._voters), *self._others]
+        asked = self._fanout.ask(survey.to_json(), question=Question(10.0), nodes=list(dict.fromkeys(nodes)))
+        return [one.content for _node, one in asked if isinstance(one, Shown) and one.content is not None]
+
+    def _needed(self, instance: Instance) -> int:
+        """Promises: a majority's, but of all founders where a generation begins with a base."""
+        begins = instance.version == 0 and self._record.base is not None
+        return len(self._voters) if begins else majority(self._voters)
+
     def _decide(
         self, parent: Certified | None, change: Change, child: Value, deadline: float, *, alone: bool = True
     ) -> bool:
@@ -336,8 +373,8 @@ class Proposer:
             attempt = self._prepare(instance, ballot, parent, deadline)
             if attempt.newer:
                 return self._is_known(wanted)
-            if len(attempt.promises) >= majority(self._voters):
-                forced = forced_by(attempt.promises.values(), self._record.owner)
+            forced = forced_by(attempt.promises.values(), self._record.owner)
+            if len(attempt.promises) >= (majority(self._voters) if forced is not None else self._needed(instance)):
                 if forced is not None and forced[1] != hash_:
                     # If ours was accepted somewhere before, it may still be found there and be finished.
                     change, hash_ = forced
@@ -447,7 +484,7 @@ class Proposer:
                     attempt.excuses[node] = _FROZEN
                     continue
                 attempt.promises[node] = answer
-                if len(attempt.promises) >= majority(self._voters):
+                if len(attempt.promises) >= self._needed(instance):
                     break
             else:
                 self._note(attempt, node, answer, parent)

@@ -389,7 +389,8 @@ class Store:
             " WHERE network = ? AND generation = ? AND version = ?",
             (state.network, state.generation, child.version),
         )
-        return self._advance(database, state, Certified(certificate, child), snapshot=False)
+        begun = child.version == 0 and bool(child.hosts)  # a recovered value: whole, not as a change of nothing
+        return self._advance(database, state, Certified(certificate, child), snapshot=begun)
 
     def certify(self, database: sqlite3.Connection, state: NetworkState, certified: Certified) -> NetworkState:
         """Take over a certified value that came whole and was verified, with the links since what is here."""
@@ -457,6 +458,10 @@ class Store:
                 "DELETE FROM changes WHERE network = ? AND version <= ?", (state.network, value.version - MAX_CHANGES)
             )
         database.execute("DELETE FROM pending WHERE network = ?", (state.network,))
+        if state.generation > 0:
+            for table in ("former", "headers"):
+                below = (state.network, state.generation)
+                database.execute(f"DELETE FROM {table} WHERE network = ? AND generation < ?", below)  # noqa: S608
         self.end_holds(database, state.network, self.milliseconds())
         self._remember(certificate.hash, value)
         return replace(
