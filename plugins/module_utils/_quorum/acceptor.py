@@ -19,7 +19,7 @@ from .._chain.model import NetworkView, View, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
-from . import answers, codec, former, recollection, sightings
+from . import answers, codec, former, generations, recollection, sightings
 from .answers import Answer
 from .change import Change, apply_change
 from .constants import MAX_LINKS
@@ -127,23 +127,7 @@ class Acceptor:
 
     def _state(self, entry: NetworkView, view: View) -> NetworkState:
         """What is certified here; before anything is, the founders on chain are pinned."""
-        record = entry.record
-        state = self.store.network(record.id)
-        if state is None:
-            if not record.founders:
-                raise Unseen("the network names no founders yet", height=view.height + 1, where="record.founders")
-            genesis = codec.genesis_parent(record.id, record.generation, record.base)
-            founders = record.founders
-            state = NetworkState(
-                record.id, record.owner, record.name, record.generation, founders, founders, -1, genesis, None
-            )
-        elif state.generation == record.generation and state.founders != record.founders:
-            # As where the record was deleted and written anew: what was agreed is never begun again in silence.
-            what = f"the record names other founders than generation {state.generation} began with here; raise it"
-            raise RuleBroken("founders", what)
-        if record.generation > state.generation:
-            raise RuleBroken("generation", f"the tenant has raised the generation to {record.generation}")
-        return state
+        return generations.state_of(self.store, entry.record, view.height)
 
     @staticmethod
     def _check_caller(caller: NodeId, entry: NetworkView, state: NetworkState) -> None:
@@ -191,8 +175,7 @@ class Acceptor:
 
     def _learn(self, request: Learn, state: NetworkState) -> Answer:
         certificate = request.certificate
-        if certificate.instance.generation != state.generation:
-            raise RuleBroken("generation", "the certificate is of another generation")
+        self._check_generation(certificate.instance.generation, state, 0)
         version = certificate.instance.version
         if version <= state.version:
             certificate.verify(self.store.deciders(state, version))
@@ -311,7 +294,12 @@ class Acceptor:
             if refusal is not None:
                 return refusal
             promise = Promise(
-                request.instance, request.ballot, self.node, self.store.incarnation, pending.accepted
+                request.instance,
+                request.ballot,
+                self.node,
+                self.store.incarnation,
+                pending.accepted,
+                held=generations.held(self.store, state, view.networks[state.network].record, request.base_generation),
             ).signed(self._signer)
             hold_until = self._hold(database, request, state, view)
             self.store.write_promise(database, state, promise, hold_until)
@@ -409,7 +397,8 @@ class Acceptor:
             raise RuleBroken("hash", "the change doesn't lead to the value that the ballot names")
         if parent is not None and child.voters != parent.voters and self.store.count_links(state) >= MAX_LINKS:
             raise RuleBroken("voters-often", f"the voters have changed {MAX_LINKS} times in this generation")
-        check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
+        vouched = forced is not None
+        check(parent, state.hash, child, view, change=request.change, vouched=vouched, promises=request.promises)
         if forced is None and request.change.voters is not None:
             self._check_honest(request.change.voters, state)
         self.store.remember_checked(request.ballot.hash, child)

@@ -25,6 +25,7 @@ from .._common.ids import EndpointId, LeaseId, NodeId
 from .change import Change
 from .constants import COOLDOWN_BLOCKS, RELEASE_BLOCKS, usable
 from .drafting import Draft, sign
+from .fence import rest, rests_until
 from .signing import Signer
 from .value import MAX_SLOTS, HostEntry, Slot, Value
 
@@ -73,6 +74,9 @@ def wish(
     release_blocks: how many blocks after its closing a lease's slots are released; at least the protocol's k.
     """
     network = view.networks[parent.network]
+    until = rests_until(parent, view.height)
+    if until is not None:
+        return Wish(waiting={one: rest(until) for one in endpoints if _unsettled(parent, one, endpoints[one])})
     if network.record != parent.record:
         # With a record that isn't agreed yet, nothing else can be told for sure.
         return Wish(record=view.height > parent.record_height and _may_follow(parent, network))
@@ -87,6 +91,11 @@ def to_change(wanted: Wish, parent: Value, view: View, facts: HostFacts, signer:
         first = seen[-1].first_seen if seen and seen[-1].digest == record_digest(record) else view.height
         return Change(record=(record, min(max(first, parent.record_height + 1), view.height)))
     return sign(wanted.draft, parent, facts.node, signer) if wanted.draft else None
+
+
+def _unsettled(parent: Value, endpoint: EndpointId, lease: LeaseId) -> bool:
+    slot = parent.slots.get(endpoint)
+    return slot is None or not slot.bound or slot.lease != lease
 
 
 def _may_follow(parent: Value, network: NetworkView) -> bool:

@@ -20,11 +20,36 @@ from .._common.canonical import Json
 from .._common.errors import InvalidInput
 from .._common.ids import EndpointId, NodeId
 from . import codec, entry_codec
+from .constants import MAX_LINKS
 from .evidence import Evidence
+from .header import Header
+from .messages import Certificate, Link
 from .value import MAX_HOSTS, MAX_LOCKS, MAX_SLOTS, MAX_VOTERS, Batch, HostEntry, Lock, Slot, Value
 
 K = TypeVar("K")
 E = TypeVar("E")
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What version 0 of a generation with a base starts from, and the proof of it.
+
+    base: the header whose hash the record names. value: the newest certified value at or above it, with
+    ``certificate`` and the links after the base, unless it is the base itself. accepted: what makes of it the version
+    after it, if a founder has accepted one.
+    """
+
+    base: Header
+    value: Value
+    certificate: Certificate | None = None
+    links: tuple[Link, ...] = ()
+    accepted: Change | None = None
+
+    def kept(self) -> Value:
+        """The value whose addresses and hosts go on."""
+        if self.accepted is None:
+            return self.value
+        return apply_change(self.value, codec.value_hash(self.value), self.accepted)
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,7 @@ class Change:
     locks: Mapping[str, Lock | None] = field(default_factory=dict)
     batches: Mapping[str, Batch] = field(default_factory=dict)  # new ones only
     evidence: Evidence | None = None  # why the voters change; no part of the value
+    recovery: Recovery | None = None  # of version 0 only: what it is made of
 
     def __bool__(self) -> bool:
         sections = (self.hosts, self.slots, self.locks, self.batches)
@@ -57,6 +83,19 @@ def genesis(record: NetworkRecord, height: int) -> Value:
     )
 
 
+def started(record: NetworkRecord, height: int, recovery: Recovery) -> Value:
+    """Version 0 of a generation with a base: hosts, slots and serials of what is kept; new voters, and no locks."""
+    kept = recovery.kept()
+    used = references(kept.hosts, kept.slots, {})
+    return replace(
+        genesis(record, height),
+        hosts=kept.hosts,
+        slots=kept.slots,
+        batches={name: batch for name, batch in kept.batches.items() if name in used},
+        serials=kept.serials,
+    )
+
+
 def apply_change(parent: Value | None, parent_hash: str, change: Change) -> Value:
     """The child that ``change`` makes of ``parent`` (None: version 0, whose change must carry a record).
 
@@ -65,7 +104,8 @@ def apply_change(parent: Value | None, parent_hash: str, change: Change) -> Valu
     if parent is None:
         if change.record is None:
             raise InvalidInput("is missing", where="change.record")
-        parent = genesis(*change.record)
+        start = change.recovery
+        parent = genesis(*change.record) if start is None else started(*change.record, start)
         version, parent_hash = 0, parent.parent
     else:
         version = parent.version + 1
@@ -147,12 +187,14 @@ def change_json(change: Change) -> dict[str, Json]:
         document["batches"] = {name: entry_codec.batch_json(batch) for name, batch in change.batches.items()}
     if change.evidence is not None:
         document["evidence"] = change.evidence.to_json()
+    if change.recovery is not None:
+        document["recovery"] = _recovery_json(change.recovery)
     return document
 
 
 def change_from_json(value: Any, where: str, owner: str) -> Change:
     """Parse a change of a network of ``owner``; InvalidInput names the field that breaks the grammar."""
-    sections = {"record", "voters", "hosts", "slots", "locks", "batches", "evidence"}
+    sections = {"record", "voters", "hosts", "slots", "locks", "batches", "evidence", "recovery"}
     raw = fields.obj(value, where, required=set(), optional=sections)
     return Change(
         record=codec.record_from_json(raw["record"], f"{where}.record") if "record" in raw else None,
@@ -178,6 +220,32 @@ def change_from_json(value: Any, where: str, owner: str) -> Change:
         ),
         batches=entry_codec.batches_from_json(raw.get("batches", {}), f"{where}.batches"),
         evidence=Evidence.from_json(raw["evidence"], f"{where}.evidence") if "evidence" in raw else None,
+        recovery=_recovery_from_json(raw["recovery"], f"{where}.recovery", owner) if "recovery" in raw else None,
+    )
+
+
+def _recovery_json(recovery: Recovery) -> dict[str, Json]:
+    return {
+        "base": recovery.base.to_json(),
+        "value": codec.value_json(recovery.value),
+        "certificate": None if recovery.certificate is None else recovery.certificate.to_json(),
+        "links": [link.to_json() for link in recovery.links],
+        "accepted": None if recovery.accepted is None else change_json(recovery.accepted),
+    }
+
+
+def _recovery_from_json(value: Any, where: str, owner: str) -> Recovery:
+    raw = fields.obj(value, where, required={"base", "value", "certificate", "links", "accepted"})
+    accepted = raw["accepted"]
+    if isinstance(accepted, dict) and "recovery" in accepted:
+        raise InvalidInput("is of version 0 only", where=f"{where}.accepted.recovery")
+    certificate = raw["certificate"]
+    return Recovery(
+        base=Header.from_json(raw["base"], f"{where}.base"),
+        value=codec.value_from_json(raw["value"], f"{where}.value"),
+        certificate=None if certificate is None else Certificate.from_json(certificate, f"{where}.certificate"),
+        links=tuple(fields.items(raw["links"], f"{where}.links", Link.from_json, most=MAX_LINKS)),
+        accepted=None if accepted is None else change_from_json(accepted, f"{where}.accepted", owner),
     )
 
 

@@ -14,6 +14,10 @@ RELEASE_BLOCKS = 10  # k: a lease must have been closed this long before its slo
 COOLDOWN_BLOCKS = 200  # about 20 minutes: a released address rests this long before another endpoint may get it
 MAX_LOCK_BLOCKS = 14_400  # about a day: the longest a lock may be held without renewal
 
+# A generation that has just started rests so long before anything is built upon its version 0: twice the greatest age
+# (900 s) that a voter's view may have, at no less than 5 s a block, so that nobody votes in the one before any more.
+FENCE_BLOCKS = 360
+
 # A batch stays as long as one entry refers to it, so an author must sign its entries anew (in one batch) before
 # its batches name more than this many digests for each entry that they still cover.
 WASTE_FACTOR = 4

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from .._chain.model import HostRecord, Lease, NetworkRecord, NetworkView, View, Voter
 from .._common.ids import NodeId
 from .constants import RELEASE_BLOCKS
+from .fence import rests_until
 from .value import MAX_VOTERS, Value
 
 
@@ -43,6 +44,8 @@ def wanted(value: Value, view: View, without: Collection[Voter] = (), caught: Co
     """
     network, without = view.networks[value.network], {*without, *caught}
     if network.record != value.record or view.height < value.record_height:
+        return None
+    if rests_until(value, view.height) is not None:
         return None
     leaving = {
         voter: why for voter in value.voters if (why := _reason(value, network, view, voter, caught)) is not None

@@ -10,7 +10,7 @@ only ever mean one value; a certificate is a majority's signed acceptances of on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._chain.model import Voter
@@ -83,6 +83,43 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What a voter of a raised generation says with its promise for version 0: part of what recovery starts from.
+
+    since: chain height of the view by which it ended the generations before, so at or above the raising block.
+    generation: the one that the base is of; None: the record names no base.
+    version, hash: what is certified here of that generation (-1, None: nothing); accepted: for the version after it.
+    """
+
+    since: int
+    generation: int | None = None
+    version: int = -1
+    hash: str | None = None
+    accepted: Ballot | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "since": self.since,
+            "generation": self.generation,
+            "version": self.version,
+            "hash": self.hash,
+            "accepted": None if self.accepted is None else self.accepted.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> Held:
+        raw = fields.obj(value, where, required={"since", "generation", "version", "hash", "accepted"})
+        generation = raw["generation"]
+        return cls(
+            since=fields.integer(raw["since"], f"{where}.since"),
+            generation=None if generation is None else fields.integer(generation, f"{where}.generation"),
+            version=fields.integer(raw["version"], f"{where}.version", least=-1),
+            hash=None if raw["hash"] is None else fields.hex64(raw["hash"], f"{where}.hash"),
+            accepted=None if raw["accepted"] is None else Ballot.from_json(raw["accepted"], f"{where}.accepted"),
+        )
+
+
+@dataclass(frozen=True)
 class Promise:
     """A voter's word not to take part in lower ballots, with what it had accepted when it gave it."""
 
@@ -92,14 +129,13 @@ class Promise:
     incarnation: str
     accepted: Ballot | None
     signature: str = ""
+    held: Held | None = None  # for version 0 of a generation above 0 only
 
     def text(self) -> bytes:
         return signed_text("promise", self._document())
 
     def signed(self, signer: Signer) -> Promise:
-        return Promise(
-            self.instance, self.ballot, self.voter, self.incarnation, self.accepted, signer.sign(self.text())
-        )
+        return replace(self, signature=signer.sign(self.text()))
 
     def to_json(self) -> dict[str, Json]:
         return {**self._document(), "signature": self.signature}
@@ -111,12 +147,13 @@ class Promise:
             "voter": str(self.voter),
             "incarnation": self.incarnation,
             "accepted": None if self.accepted is None else self.accepted.to_json(),
+            **({} if self.held is None else {"held": self.held.to_json()}),
         }
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> Promise:
         names = Instance.FIELDS | {"ballot", "voter", "incarnation", "accepted", "signature"}
-        raw = fields.obj(value, where, required=set(names))
+        raw = fields.obj(value, where, required=set(names), optional={"held"})
         return cls(
             instance=Instance.from_fields(raw, where),
             ballot=Ballot.from_json(raw["ballot"], f"{where}.ballot"),
@@ -124,6 +161,7 @@ class Promise:
             incarnation=fields.hex32(raw["incarnation"], f"{where}.incarnation"),
             accepted=None if raw["accepted"] is None else Ballot.from_json(raw["accepted"], f"{where}.accepted"),
             signature=fields.base64_bytes(raw["signature"], f"{where}.signature", length=64),
+            held=Held.from_json(raw["held"], f"{where}.held") if "held" in raw else None,
         )
 
 

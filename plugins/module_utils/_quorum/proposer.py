@@ -40,6 +40,7 @@ from .messages import (
     majority,
 )
 from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Update
+from .starting import Start
 from .updates import fault, forced_by, teaching, verified_update
 from .value import Value
 from .watching import Watch
@@ -48,8 +49,7 @@ Build = Callable[[Value], "Change | None"]
 Complete = Callable[[Certified, Change], "Change | None"]
 
 HOLD = 3_000  # milliseconds
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
-_LOOK_SECONDS = 1.0  # for one voter to say what is newest
+_FIRST_PAUSE, _LONGEST_PAUSE, _LOOK_SECONDS = 0.05, 1.0, 1.0  # before jitter; for a voter to say what is newest
 _FROZEN = "has contradicted itself, so its vote isn't counted"
 
 
@@ -122,8 +122,7 @@ class Proposer:
         self._seated = -1 if self._known is None else self._known.value.seated
         self._astray = False  # the voters known here have left
         self._fanout = Fanout(transport, [voter.node for voter in self._voters])
-        self._round_trips = 0
-        self._pause = 0.0
+        self._round_trips, self._pause = 0, 0.0
         self._round_trip = 0.0  # seconds until voters answer, a moving average
         self._quickest = self._voters[0].node  # answered first lately
         self._counter = 0
@@ -305,8 +304,12 @@ class Proposer:
                 if time.monotonic() > deadline or self._seated >= 0:
                     what = "the founders have left, and nobody was found who has the ledger"
                     raise NoMajority(what, where=self._record.name, remedy="Run again when its voters are back")
-                start = genesis(self._record, self._height)
-                self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
+                record, height = self._record, self._height
+                if record.generation > 0:
+                    start = Start(self._fanout, self._node, self._run, record, height, self._others, self._pauses)
+                    self._keep(start.agree(deadline))
+                else:
+                    self._decide(None, Change(record=(record, height)), genesis(record, height), deadline)
                 self._asked.clear()  # it is everybody's
                 continue
             change = build(known.value)
@@ -584,9 +587,8 @@ class Proposer:
 
     def _no_majority(self, attempt: _Attempt, answered: int) -> NoMajority:
         reasons = {node: str(one) for node, one in attempt.rejections.items()} | attempt.excuses
-        for voter in self._voters:
-            if voter.node not in (reasons.keys() | attempt.promises.keys() | attempt.acceptances.keys()):
-                reasons[voter.node] = "no answer in time"
+        heard = attempt.promises.keys() | attempt.acceptances.keys()
+        reasons = {one.node: "no answer in time" for one in self._voters if one.node not in heard} | reasons
         told = "; ".join(f"{node}: {reason}" for node, reason in sorted(reasons.items()))
         return self._failure(f"no majority: {answered} of {len(self._voters)} voters answered ({told})")
 

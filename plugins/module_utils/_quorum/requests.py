@@ -69,10 +69,12 @@ class Prepare:
     hold: int  # milliseconds for which nobody else should be promised; 0 gives a hold up
     certificate: Certificate | None = None  # of the parent; None for version 0
     shown: Promise | None = None  # justifies a high counter
+    base_generation: int | None = None  # of version 0 of a generation with a base: the one that the base is of
 
     def to_json(self) -> dict[str, Json]:
         return {
             "op": "prepare",
+            **({} if self.base_generation is None else {"base_generation": self.base_generation}),
             **self.instance.to_json(),
             "ballot": self.ballot.to_json(),
             "hold": self.hold,
@@ -205,6 +207,8 @@ _FIELDS = {
     "recall": {"incarnation"},
 }
 
+_OPTIONAL = {"prepare": {"base_generation"}}
+
 
 def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
     """The request and whom it is made as. ``owner`` is the network's; InvalidInput names the field."""
@@ -213,7 +217,7 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
     op = document.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
         raise InvalidInput("must be prepare, accept, learn, fetch, ready, leave or recall", where="op")
-    raw = fields.obj(document, "", required=_COMMON | _FIELDS[op])
+    raw = fields.obj(document, "", required=_COMMON | _FIELDS[op], optional=_OPTIONAL.get(op, set()))
     network = fields.hex64(raw["network"], "network")
     caller = parse_node(raw["as"], "as")
     if op == "fetch":
@@ -238,7 +242,9 @@ def parse_request(document: Any, owner: str) -> tuple[Request, NodeId]:
     if op == "prepare":
         shown = None if raw["shown"] is None else Promise.from_json(raw["shown"], "shown")
         hold = fields.integer(raw["hold"], "hold", most=MAX_HOLD)
-        return Prepare(instance, ballot, hold, certificate, shown), caller
+        of_base = raw.get("base_generation")
+        base_generation = None if of_base is None else fields.integer(of_base, "base_generation")
+        return Prepare(instance, ballot, hold, certificate, shown, base_generation), caller
     promises = tuple(fields.items(raw["promises"], "promises", Promise.from_json, most=MAX_VOTERS))
     change = change_from_json(raw["change"], "change", owner)
     return Accept(instance, ballot, promises, change, certificate), caller

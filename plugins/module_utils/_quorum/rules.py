@@ -10,13 +10,18 @@ view doesn't reach a height says so (Unseen) instead of refusing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .._chain.model import View
 from .._chain.records import record_digest
 from .._chain.view import record_seen
 from . import change as changes
-from . import rules_batches, rules_hosts, rules_locks, rules_slots, rules_voters
-from .change import Change
-from .codec import genesis_parent
+from . import rules_batches, rules_hosts, rules_locks, rules_recovery, rules_slots, rules_voters
+from .change import Change, Recovery
+from .codec import genesis_parent, value_hash
+from .errors import Unseen
+from .fence import rests_until
+from .messages import Promise
 from .rule_context import Context, refuse
 from .value import MAX_HOSTS, MAX_LOCKS, MAX_SLOTS, Value
 
@@ -29,18 +34,21 @@ def check(
     *,
     change: Change | None = None,
     vouched: bool = False,
+    promises: Sequence[Promise] = (),
 ) -> None:
     """Raise RuleBroken, or Unseen, unless ``child`` may follow ``parent`` (None: ``child`` is version 0).
 
     ``change`` is their difference, if the caller has it; ``vouched``: see ``Context``.
+    ``promises``: those that the proposal of a version 0 rests on.
     """
     if parent is None:
-        _check_genesis(child, view, vouched)
+        _check_genesis(child, view, vouched, None if change is None else change.recovery, promises)
         return
     if change is None:
         change = changes.difference(parent, child)
     context = Context(parent, parent_hash, child, change, view, vouched)
     _check_structure(context)
+    _check_rest(context)
     _check_record(context)
     rules_voters.check_static(context)
     authors = rules_batches.check(context)
@@ -54,7 +62,9 @@ def check(
     rules_slots.check_on_chain(context)
 
 
-def _check_genesis(child: Value, view: View, vouched: bool) -> None:
+def _check_genesis(
+    child: Value, view: View, vouched: bool, recovery: Recovery | None, promises: Sequence[Promise]
+) -> None:
     record = child.record
     refuse(child.network != record.id, "network", "the network is not the record's", "network")
     refuse(child.version != 0, "version", f"the first version is 0, not {child.version}", "version")
@@ -63,12 +73,18 @@ def _check_genesis(child: Value, view: View, vouched: bool) -> None:
     refuse(child.parent != parent, "parent", "the parent is not the genesis of this network and generation", "parent")
     refuse(not record.founders, "founders", "the record names no founders yet", "record.founders")
     refuse(child.voters != record.founders, "founders", "the voters are not the record's founders", "voters")
-    refuse(
-        record.base is not None, "base", "recovery from a base is not part of this version of the protocol", "record"
-    )
     refuse((child.decided_by, child.seated) != (-1, -1), "seated", "the founders decide it and stay", "voters")
-    anything = child.hosts or child.slots or child.locks or child.batches or child.serials
-    refuse(bool(anything), "genesis-empty", "version 0 holds the record and its founders only", "value")
+    if record.generation > 0:
+        rules_recovery.check(child, recovery, promises, vouched)
+    else:
+        refuse(recovery is not None, "recovery-none", "generation 0 has nothing before it", "recovery")
+    if recovery is None:
+        anything = child.hosts or child.slots or child.locks or child.batches or child.serials
+        refuse(bool(anything), "genesis-empty", "version 0 holds the record and its founders only", "value")
+    elif recovery.accepted is not None:
+        before = recovery.value
+        # A voter of the generation before has accepted it, and checked it when it could.
+        check(before, value_hash(before), recovery.kept(), view, change=recovery.accepted, vouched=True)
     # The difference from itself is empty, so only the record is left to be looked up.
     _check_record_on_chain(
         Context(child, child.parent, child, Change(record=(record, child.record_height)), view, vouched)
@@ -96,6 +112,12 @@ def _check_structure(context: Context) -> None:
     sizes = (len(child.slots), MAX_SLOTS, "slots"), (len(child.hosts), MAX_HOSTS, "hosts")
     for count, most, where in (*sizes, (len(child.locks), MAX_LOCKS, "locks")):
         refuse(count > most, "size", f"{count} entries, at most {most} are allowed", where)
+
+
+def _check_rest(context: Context) -> None:
+    until = rests_until(context.parent, context.view.height)
+    if until is not None:
+        raise Unseen(f"the new generation rests until block {until} (rule:fence)", height=until, where="version")
 
 
 def _check_record(context: Context) -> None:

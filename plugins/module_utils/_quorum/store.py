@@ -453,6 +453,13 @@ class Store:
                 "DELETE FROM changes WHERE network = ? AND version <= ?", (state.network, value.version - MAX_CHANGES)
             )
         database.execute("DELETE FROM pending WHERE network = ?", (state.network,))
+        if value.generation > 0:
+            # What a lower generation was is told by this one from now on.
+            for table in ("former", "headers"):
+                database.execute(
+                    f"DELETE FROM {table} WHERE network = ? AND generation < ?",  # noqa: S608 - names of ours
+                    (state.network, value.generation),
+                )
         self.end_holds(database, state.network, self.milliseconds())
         self._remember(certificate.hash, value)
         return replace(
