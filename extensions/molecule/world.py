@@ -10,7 +10,6 @@ is the inventory. Every provider's host is opened with that provider's own key, 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import pathlib
@@ -44,12 +43,6 @@ def name() -> str:
     return f"{topology.default_name()}-molecule"
 
 
-def subnet() -> str:
-    """The neighbour of that lab's range."""
-    own = ipaddress.IPv4Network(topology.default_subnet())
-    return str(ipaddress.IPv4Network((int(own.network_address) ^ 256, 24)))
-
-
 def facts_file(lab: Lab) -> pathlib.Path:
     """What was made up: accounts."""
     return lab.folder / "world.json"
@@ -62,7 +55,7 @@ def up() -> None:
 
     lab = Lab(name())
     lab.down(keep_daemon=True)
-    lab.up(providers=2, tenants=1, subnet=subnet())
+    lab.up(providers=2, tenants=1, subnet=topology.neighbour(1))
     operator = ChainOperator(lab)
     accounts = {}
     for organisation in ("provider1", "provider2", "tenant-a"):
@@ -103,7 +96,7 @@ def lease() -> None:
 def inventory() -> dict[str, object]:
     """Ansible's inventory of the lab, before it is up too, for creating it."""
     lab = Lab(name())
-    made = topology.build(name(), subnet(), providers=2, tenants=1)
+    made = topology.build(name(), topology.neighbour(1), providers=2, tenants=1)
     addresses = {host.name: host.address for host in made.hosts}
     path = facts_file(lab)
     accounts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -289,20 +289,22 @@ def test_up_on_a_lab_that_is_up_changes_nothing(lab: Lab) -> None:
 
 
 def test_down_leaves_no_trace(lab: Lab) -> None:
-    other = Lab("gone")
-    other.up(providers=1, tenants=0, extra=["witness", "provider1b@provider1"], subnet="198.19.254.0/24")
+    other = Lab(f"{lab.name}-gone")
+    subnet = topology.neighbour(2)
+    start = subnet.removesuffix("0/24")
+    other.up(providers=1, tenants=0, extra=["witness", "provider1b@provider1"], subnet=subnet)
     other.cut("provider1", "witness")
     assert other.organisation("provider1").hosts == (
-        Host("provider1", "provider1", "provider", "198.19.254.11"),
-        Host("provider1b", "provider1", "extra", "198.19.254.32"),
+        Host("provider1", "provider1", "provider", f"{start}11"),
+        Host("provider1b", "provider1", "extra", f"{start}32"),
     )
-    ids = docker.labelled("container", "avpn.lab=gone")
+    ids = docker.labelled("container", f"avpn.lab={other.name}")
     other.down()
     assert other.hosts == {}
     assert not other.folder.exists()
-    assert docker.inspect("network", ["gone-lab"]) == []
-    assert "gone" not in process.run(["nft", "list", "tables"]).stdout
-    assert "198.19.254" not in process.run(["ip", "route"]).stdout
+    assert docker.inspect("network", [f"{other.name}-lab"]) == []
+    assert other.name not in process.run(["nft", "list", "tables"]).stdout
+    assert start not in process.run(["ip", "route"]).stdout
     for container in ids:
         left = process.run(["find", "/sys/fs/cgroup", "-name", f"{container}*"], check=False).stdout
         assert left == ""
@@ -338,6 +340,11 @@ def test_addresses_follow_from_names() -> None:
     assert where["tenant-b"] == "198.18.0.22"
     assert where["witness"] == "198.18.0.31"
     assert len(set(where.values())) == len(where)
+
+
+def test_labs_beside_one_another_have_ranges_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVPN_LAB_SUBNET", "198.19.255.0/24")
+    assert [topology.neighbour(number) for number in (1, 2)] == ["198.19.254.0/24", "198.19.253.0/24"]
 
 
 def test_totals_are_summed_over_all_reports(tmp_path: Path) -> None:

@@ -95,6 +95,12 @@ def default_subnet() -> str:
     return os.environ.get("AVPN_LAB_SUBNET", "198.18.0.0/24")
 
 
+def neighbour(number: int) -> str:
+    """The range of another lab beside that one: 1 is molecule's, 2 that of the tests of the lab itself."""
+    own = ipaddress.IPv4Network(default_subnet())
+    return str(ipaddress.IPv4Network((int(own.network_address) ^ (number << 8), 24)))
+
+
 def state_directory(name: str) -> Path:
     """Where a lab keeps keys and inventories: build/lab, or build/lab-NAME."""
     return ROOT / "build" / ("lab" if name == "avpn" else f"lab-{name}")
