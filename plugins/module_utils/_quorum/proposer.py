@@ -490,7 +490,6 @@ class Proposer:
         question, refused, met = Question(max(0.05, deadline - time.monotonic())), 0, self._turns.meeting(self._voters)
         answered: dict[NodeId, float] = {}
         attempt.sent = question.sent
-        attempt.excuses.update({voter.node: _FROZEN for voter in self._voters if voter in self.watch.caught})
         asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
         for count, (node, answer) in enumerate(asked, 1):
             if not isinstance(answer, AvpnError):
@@ -596,4 +595,5 @@ class Proposer:
     def _no_majority(self, attempt: Attempt, why: str = "") -> NoMajority:
         # That nothing was changed is said only if it's certain: whoever was asked once, or has a draft, may go on.
         maybe = bool(self._asked) or self._turns.left
+        attempt.excuses.update({voter.node: _FROZEN for voter in self._voters if voter in self.watch.caught})
         return attempt.no_majority(self._voters, self._record.name, maybe, why)

@@ -205,7 +205,7 @@ def test_a_proposer_leaves_out_whoever_denies_what_it_accepted(town: Town) -> No
 
     watch = known_by(town, 1)
     with pytest.raises(NoMajority):
-        allocate(town.voters, 1, OnlyThree(town.voters, node(1)), deadline=3, watch=watch)
+        allocate(town.voters, 1, OnlyThree(town.voters, node(1)), deadline=2, hold=0, watch=watch)
     assert watch.caught == {}
     watch = known_by(town, 1)
     liar = Liar(town.voters, node(1), 3)
