@@ -52,6 +52,7 @@ def gather(paths: Paths, config: HostConfig) -> dict[str, Any]:
     limits = Limits(paths.limits, "this host")
     with client(paths, config, view) as calls, contextlib.closing(limits):
         limits.prune()
+        _sweep(paths)
         problems |= recollect(paths, identities, calls)
         pull = Pull(paths, identities, calls, news, problems, limits)
         if any(hint.network for hint in taken):
@@ -178,6 +179,14 @@ def _ring(paths: Paths, identities: Identities, pull: Pull, due: bool) -> bool:
     if due or ring.current_key(paths) is None:
         return pull.agree_on_ring()
     return False
+
+
+def _sweep(paths: Paths) -> None:
+    """Nothing that peers left while they waited stays; most of the time there is nothing."""
+    if paths.waiting.is_dir() and os.listdir(paths.waiting):
+        from .._quorum.waiting import Line
+
+        Line(paths.waiting).sweep()
 
 
 def _forget(paths: Paths, view: View, identities: Identities) -> None:

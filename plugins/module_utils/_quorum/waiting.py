@@ -38,6 +38,7 @@ MAX_DRAFT = 32 << 10  # bytes
 _OF_PROVIDER, _OF_NETWORK = 8, 64  # places at a time
 _GRACE = 250  # milliseconds for whoever was told its turn to be promised something
 _MIDDLE = 100  # milliseconds for whoever has a promise without a hold, or beyond it
+_NEW, _NEW_SECONDS = "new-", 60.0  # a place before it has its name; how long that may take at most
 _TICK, _LOOK = 0.003, 0.02  # seconds: how often the database is looked at for a commit, and the line without one
 
 
@@ -124,6 +125,24 @@ class Line:
                 standing.append(name)
         return sorted(standing, key=lambda one: (one.since, one.who))
 
+    def sweep(self) -> None:
+        """Remove what is left of those who have gone, in all networks' lines: nobody may ever look at theirs again."""
+        with contextlib.suppress(FileNotFoundError):
+            found = os.listdir(self._directory)
+            for network in {name.network for text in found if (name := _Name.parse(text)) is not None}:
+                self.names(network)
+            for text in found:
+                if text.startswith(_NEW) and self._is_left(text):
+                    with contextlib.suppress(OSError):
+                        os.unlink(self._directory / text)
+
+    def _is_left(self, text: str) -> bool:
+        """Whether a file that should have got its name at once is of a process that was killed."""
+        try:
+            return abs(time.time() - os.stat(self._directory / text).st_mtime) > _NEW_SECONDS
+        except OSError:
+            return False
+
     def read(self, name: _Name) -> dict[str, Any] | None:
         """What was left at a place; None if that is nothing, or it has been left meanwhile."""
         try:
@@ -151,7 +170,7 @@ class Line:
             return None
         now = _now()
         name = _Name(network, now, now + int(seconds * 1000), f"{provider}-{secrets.token_hex(8)}")
-        temporary = self._directory / f"new-{name.who}"
+        temporary = self._directory / f"{_NEW}{name.who}"
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             # Not synchronised: whoever left it makes it again.

@@ -269,6 +269,25 @@ def test_a_tunnel_whose_process_died_is_made_again(
     assert first.apply(first.plan(world, OPEN)).changes == []
 
 
+def test_a_tunnel_that_is_made_again_is_heard_of_at_once(hosts: list[Node], world: World) -> None:
+    """The others hold sessions with what it was before; what they send into those is lost until they hear of it."""
+    everywhere(hosts, world)
+    assert reaches(hosts, world, WEB, API0)
+    host, space = home(hosts, world, WEB)
+    interface = tunnel(hosts[1].short(world.network))
+    inside = f"/run/netns/{namespace(hosts[1].short(world.network))}"
+    hosts[1].daemons.processes[tunnel_unit(interface)].kill()
+    wait_for("the interface's end", lambda: interface not in netns.observe(inside).links)
+    assert hosts[1].apply(hosts[1].plan(world, OPEN)).problems == {}
+    sent = within(space, "ping", "-c10", "-i0.2", "-W1", addresses(world, API0)[0]).stdout
+    assert int(sent.split(" received")[0].split()[-1]) >= 5, sent
+    # No more than that once is said unasked.
+    listed = within(namespace(host.short(world.network)), "wg", "show", tunnel(host.short(world.network))).stdout
+    with hosts[1].inside():
+        listed += within(namespace(hosts[1].short(world.network)), "wg", "show", interface).stdout
+    assert "peer:" in listed and "keepalive" not in listed
+
+
 def test_a_changed_mtu_is_taken_everywhere(hosts: list[Node], world: World) -> None:
     everywhere(hosts, world)
     world.hosts[node(3)] = type(world.hosts[node(3)])(**{**vars(world.hosts[node(3)]), "mtu": 1300})

@@ -260,6 +260,20 @@ def test_places_of_the_dead_end(town: Town) -> None:
     assert not [name for name in town.line() if "dead" in name]
 
 
+def test_nothing_is_left_in_lines_that_nobody_looks_at(tmp_path: Path) -> None:
+    line = waiting.Line(tmp_path / "waiting")
+    line.sweep()  # nobody has ever waited
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    with line.place("1" * 64, node(1), None, 1.0):
+        (tmp_path / "waiting" / f"{'2' * 64}.{now - 5_000}.{now - 1}.told-1.7").touch()
+        for name, age in (("new-killed", 100), ("new-writing", 0)):
+            (tmp_path / "waiting" / name).touch()
+            os.utime(tmp_path / "waiting" / name, (time.time() - age,) * 2)
+        line.sweep()
+        standing = sorted(name.split(".")[0] for name in os.listdir(tmp_path / "waiting"))
+        assert standing == ["1" * 64, "new-writing"]
+
+
 def _documents(*drafts: Change) -> list[dict[str, Any]]:
     return [change_json(draft) for draft in drafts]
 
