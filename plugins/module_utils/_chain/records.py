@@ -30,7 +30,7 @@ _MAX_MEMBERS = 256
 _MAX_PROVIDERS = 256
 _MAX_WITNESSES = 16
 _MAX_ACCESS = 16
-_MAX_GENERATION = 2**31 - 1
+_MAX_GENERATION = 2**20 - 1  # so that tokens of locks, 24 bits longer, stay exact in JSON
 _ALL_PROVIDERS = "leases"
 # Ranges that never belong to somebody on the Internet: shared (RFC 6598), private (RFC 1918), benchmarking (RFC 2544).
 _OVERLAY_RANGES = tuple(

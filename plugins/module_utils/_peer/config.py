@@ -134,7 +134,7 @@ def _chain(document: Any) -> ChainConfig:
         endpoints=endpoints,
         own=own,
         ca_file=None if ca_file is None else _path(ca_file, "chain.ca_file"),
-        max_age=fields.integer(chain.get("max_age", 900), "chain.max_age", least=10, most=86_400),
+        max_age=fields.integer(chain.get("max_age", 900), "chain.max_age", least=10, most=900),
         carriers=carriers,
     )
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from .._chain.model import Lease, NetworkView, View, Voter
+from .._quorum.fence import rests_until
 from .._quorum.membership import has_turn, wanted
 from .._quorum.value import Value
 from .config import HostConfig
@@ -19,6 +20,8 @@ def pending(view: View, entry: NetworkView, value: Value | None, config: HostCon
     mine = [lease for lease in entry.running_leases() if lease.id.provider == config.provider]
     if value is None:
         return "the ledger has to be started or fetched" if mine and entry.record.founders else None
+    if rests_until(value, view.height) is not None:
+        return None  # nothing can be agreed yet, however often it's asked for
     if entry.record != value.record and view.height > value.record_height and mine:
         return "the network's record has changed"
     here = [slot for slot in value.bound().values() if slot.host == config.id]

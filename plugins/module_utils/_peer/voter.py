@@ -39,6 +39,7 @@ class Voter:
         """``tell``: where hints of what got certified go."""
         self._paths = paths
         self._tell = tell
+        self._view = view
         self._signer = FileSigner(paths.signing_key)
         self._acceptor = Acceptor(
             paths.voter_database,
@@ -97,6 +98,9 @@ class Voter:
         network, have = document["network"], parse_have(document.get("have"), "have")
         cached = ledgers.position(self._paths, network)
         known = [one for one in (stored, have) if one is not None]
+        entry = self._view().networks.get(network)
+        if cached is not None and entry is not None and cached[0] < entry.record.generation:
+            return None
         if cached is None or (known and cached <= max(known)):
             return None
         certified = read_certified(ledgers.path_of(self._paths, network))

@@ -20,7 +20,7 @@ from .._chain.model import NetworkView, View, Voter
 from .._common.checked import present
 from .._common.errors import InvalidInput, NotPermitted
 from .._common.ids import NodeId
-from . import answers, codec, former, recollection, sightings
+from . import answers, codec, former, raising, recollection, sightings
 from .answers import Answer
 from .change import Change, apply_change
 from .constants import MAX_LINKS
@@ -110,7 +110,7 @@ class Acceptor:
         if caller not in identities:
             raise NotPermitted("is not permitted", where="as")
         try:
-            state = self._state(entry, view)
+            state = raising.state_of(self.store, entry.record, view.height)
             self._check_caller(caller, entry, state)
             joins = isinstance(request, (Learn, ReadyRequest)) and self._may_join(entry)
             if state.gone and not joins:
@@ -143,26 +143,6 @@ class Acceptor:
         if isinstance(request, Prepare):
             return self._prepare(request, state, view)
         return self._accept(request, state, view)
-
-    def _state(self, entry: NetworkView, view: View) -> NetworkState:
-        """What is certified here; before anything is, the founders on chain are pinned."""
-        record = entry.record
-        state = self.store.network(record.id)
-        if state is None:
-            if not record.founders:
-                raise Unseen("the network names no founders yet", height=view.height + 1, where="record.founders")
-            genesis = codec.genesis_parent(record.id, record.generation, record.base)
-            founders = record.founders
-            state = NetworkState(
-                record.id, record.owner, record.name, record.generation, founders, founders, -1, genesis, None
-            )
-        elif state.generation == record.generation and state.founders != record.founders:
-            # As where the record was deleted and written anew: what was agreed is never begun again in silence.
-            what = f"the record names other founders than generation {state.generation} began with here; raise it"
-            raise RuleBroken("founders", what)
-        if record.generation > state.generation:
-            raise RuleBroken("generation", f"the tenant has raised the generation to {record.generation}")
-        return state
 
     @staticmethod
     def _check_caller(caller: NodeId, entry: NetworkView, state: NetworkState) -> None:
@@ -326,6 +306,7 @@ class Acceptor:
             else:
                 return behind
             self._me(state)
+            raising.check_rest(self.store, state, view.height)
             if request.shown is not None:
                 check_voter(request.shown, state.voters, "shown")
             pending = self.store.pending(state)
@@ -333,7 +314,12 @@ class Acceptor:
             if refusal is not None:
                 return refusal
             promise = Promise(
-                request.instance, request.ballot, self.node, self.store.incarnation, pending.accepted
+                request.instance,
+                request.ballot,
+                self.node,
+                self.store.incarnation,
+                pending.accepted,
+                held=raising.held(self.store, state) if self._from_base(state, view) else None,
             ).signed(self._signer)
             hold_until = self._hold(database, request, state, view)
             self.store.write_promise(database, state, promise, hold_until)
@@ -405,6 +391,7 @@ class Acceptor:
         with self.store.transaction() as database:
             self._check_age(view)
             now = present(self.store.network(state.network), f"the state of {state.network}")
+            self._check_same(now, state)
             if now.version != state.version:
                 return answers.Newer(self.store.update(now, (instance.generation, instance.version - 1)))
             me = self._me(now)
@@ -445,10 +432,15 @@ class Acceptor:
             raise RuleBroken("hash", "the change doesn't lead to the value that the ballot names")
         if parent is not None and child.voters != parent.voters and self.store.count_links(state) >= MAX_LINKS:
             raise RuleBroken("voters-often", f"the voters have changed {MAX_LINKS} times in this generation")
+        raising.check_rest(self.store, state, view.height)
         check(parent, state.hash, child, view, change=request.change, vouched=forced is not None)
         if forced is None and request.change.voters is not None:
             self._check_honest(request.change.voters, state)
         self.store.remember_checked(request.ballot.hash, child)
+
+    @staticmethod
+    def _from_base(state: NetworkState, view: View) -> bool:
+        return state.version < 0 and view.networks[state.network].record.base is not None
 
     def _begun(self, database: sqlite3.Connection, state: NetworkState) -> NetworkState:
         """The state as it is now, inside the transaction; a new network is pinned to its founders first."""
@@ -456,7 +448,14 @@ class Acceptor:
         if now is None:
             self.store.begin(database, state)
             return state
+        self._check_same(now, state)
         return now
+
+    @staticmethod
+    def _check_same(now: NetworkState, state: NetworkState) -> None:
+        """Another process of this host may have gone over to a higher generation meanwhile."""
+        if now.generation != state.generation:
+            raise RuleBroken("generation", f"it is {now.generation} by now")
 
     def _behind(
         self, database: sqlite3.Connection, state: NetworkState, instance: Instance, certificate: Certificate | None

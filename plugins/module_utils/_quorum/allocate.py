@@ -26,6 +26,7 @@ from .._common.ids import EndpointId, LeaseId, NodeId
 from .change import Change
 from .constants import COOLDOWN_BLOCKS, RELEASE_BLOCKS, usable
 from .drafting import Draft, sign
+from .fence import rests_until, why
 from .signing import Signer
 from .value import MAX_SLOTS, HostEntry, Slot, Value
 
@@ -75,6 +76,9 @@ def wish(
     release_blocks: how many blocks after its closing a lease's slots are released; at least the protocol's k.
     crowded: others want something as well, so only what is this host's own, with addresses that others don't choose.
     """
+    rests = rests_until(parent, view.height)
+    if rests is not None:
+        return Wish(waiting=dict.fromkeys(endpoints, why(rests)))
     network = view.networks[parent.network]
     if network.record != parent.record:
         # With a record that isn't agreed yet, nothing else can be told for sure.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .._chain.model import Voter
+from .._common.errors import AvpnError
 from .._common.ids import NodeId
 from . import answers
 from .errors import NoMajority, OutcomeUnknown, Rejected
@@ -40,6 +41,20 @@ class Attempt:
     newer: bool = False
     refused: int = 0  # voters whom somebody else has a promise of
     wait: int = 0  # milliseconds a voter asked for
+
+    def excuse(self, node: NodeId, answer: answers.Answer | AvpnError) -> None:
+        """Note why somebody's answer is none of what was asked for."""
+        if isinstance(answer, answers.RejectedBy):
+            self.rejections[node] = answer
+        elif isinstance(answer, (answers.NotSeen, answers.NotYet)):
+            self.wait = max(self.wait, 500)
+            self.excuses[node] = answer.what
+        elif isinstance(answer, answers.Lacking):
+            self.excuses[node] = "lacks the parent"
+        elif isinstance(answer, AvpnError):
+            self.excuses[node] = str(answer)
+        else:
+            self.excuses[node] = "gave an answer to another question"
 
     def refuse_hopeless(self, voters: Sequence[Voter], where: str) -> None:
         """Raise Rejected once so many voters refuse by rules that no majority is left."""

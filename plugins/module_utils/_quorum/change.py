@@ -21,6 +21,7 @@ from .._common.errors import InvalidInput
 from .._common.ids import EndpointId, NodeId
 from . import codec, entry_codec
 from .evidence import Evidence
+from .recovery import Recovery
 from .value import MAX_HOSTS, MAX_LOCKS, MAX_SLOTS, MAX_VOTERS, Batch, HostEntry, Lock, Slot, Value
 
 K = TypeVar("K")
@@ -37,6 +38,7 @@ class Change:
     slots: Mapping[EndpointId, Slot] = field(default_factory=dict)
     locks: Mapping[str, Lock | None] = field(default_factory=dict)
     batches: Mapping[str, Batch] = field(default_factory=dict)  # new ones only
+    recovery: Recovery | None = None  # what version 0 begins with, and the proof
     evidence: Evidence | None = None  # why the voters change; no part of the value
 
     def __bool__(self) -> bool:
@@ -66,6 +68,8 @@ def apply_change(parent: Value | None, parent_hash: str, change: Change) -> Valu
         if change.record is None:
             raise InvalidInput("is missing", where="change.record")
         parent = genesis(*change.record)
+        if change.recovery is not None:
+            parent = _recovered(parent, change.recovery)
         version, parent_hash = 0, parent.parent
     else:
         version = parent.version + 1
@@ -94,6 +98,17 @@ def apply_change(parent: Value | None, parent_hash: str, change: Change) -> Valu
         decided_by=parent.seated,
         seated=parent.seated if voters == parent.voters else version,
     )
+
+
+def _recovered(start: Value, recovery: Recovery) -> Value:
+    """Version 0 with what is kept: entries, their signatures and serials. Locks end with their generation."""
+    old = recovery.value
+    if recovery.accepted is not None:
+        accepted = change_from_json(recovery.accepted, "recovery.accepted", start.record.owner)
+        old = apply_change(old, codec.value_hash(old), accepted)
+    used = references(old.hosts, old.slots, {})
+    batches = {name: batch for name, batch in old.batches.items() if name in used}
+    return replace(start, hosts=old.hosts, slots=old.slots, batches=batches, serials=old.serials)
 
 
 def difference(parent: Value | None, child: Value) -> Change:
@@ -147,12 +162,14 @@ def change_json(change: Change) -> dict[str, Json]:
         document["batches"] = {name: entry_codec.batch_json(batch) for name, batch in change.batches.items()}
     if change.evidence is not None:
         document["evidence"] = change.evidence.to_json()
+    if change.recovery is not None:
+        document["recovery"] = change.recovery.to_json()
     return document
 
 
 def change_from_json(value: Any, where: str, owner: str) -> Change:
     """Parse a change of a network of ``owner``; InvalidInput names the field that breaks the grammar."""
-    sections = {"record", "voters", "hosts", "slots", "locks", "batches", "evidence"}
+    sections = {"record", "voters", "hosts", "slots", "locks", "batches", "evidence", "recovery"}
     raw = fields.obj(value, where, required=set(), optional=sections)
     return Change(
         record=codec.record_from_json(raw["record"], f"{where}.record") if "record" in raw else None,
@@ -177,6 +194,7 @@ def change_from_json(value: Any, where: str, owner: str) -> Change:
             raw.get("locks", {}), f"{where}.locks", fields.name, _optional(entry_codec.lock_from_json), MAX_LOCKS
         ),
         batches=entry_codec.batches_from_json(raw.get("batches", {}), f"{where}.batches"),
+        recovery=Recovery.from_json(raw["recovery"], f"{where}.recovery") if "recovery" in raw else None,
         evidence=Evidence.from_json(raw["evidence"], f"{where}.evidence") if "evidence" in raw else None,
     )
 

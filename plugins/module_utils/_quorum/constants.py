@@ -26,6 +26,16 @@ WASTE_ALLOWANCE = 256
 # Changes of voters within a generation. Whoever starts from the founders needs all of them, about 3 KB each.
 MAX_LINKS = 1_000
 
+FENCE_BLOCKS = 360  # 2 T at 5 s a block at least: so long a new generation rests before it votes for version 1
+
+_TOKEN_SHIFT = 24
+MAX_VERSION = 2**_TOKEN_SHIFT - 1  # of a generation
+
+
+def token_of(generation: int, version: int) -> int:
+    """The fencing token of a lock that this version grants: rises with versions and with generations."""
+    return generation << _TOKEN_SHIFT | version
+
 
 def usable(network: ipaddress.IPv4Network) -> range:
     """The addresses, as numbers, that endpoints and hosts may have: inside, and none of the three kept free.

@@ -6,8 +6,9 @@
 What an honest voter does (``acceptor``), for one version of one ledger: it votes upon the one parent that it holds as
 certified. The ballots that it promises rise, and each is promised once: a repeat is the same text. With a promise it
 shows the highest ballot accepted until then, which is lower; after it, it accepts no lower one. All of that is written
-in one transaction before it is answered, so it holds for several processes and across restarts. Statements have no
-time, so only what holds in every order counts. docs/ledger.md ("Voters that contradict themselves") has the argument.
+in one transaction before it is answered, so it holds for several processes and across restarts. What it says in
+promises that it holds of generations that are over stays the same, for it votes there no more. Statements have no time,
+so only what holds in every order counts. docs/ledger.md ("Voters that contradict themselves") has the argument.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def conflict(one: Vote, other: Vote) -> str | None:
 
 def _between_promises(lower: Promise, higher: Promise) -> str | None:
     """What was accepted between the two was at least the lower one's ballot, if anything was."""
+    if lower.held != higher.held:
+        return "said of one start of a generation that it holds different things"
     if lower.accepted == higher.accepted:
         return None
     if lower.ballot == higher.ballot:

@@ -34,6 +34,8 @@ def leave(store: Store, here: NodeId, network: str, known: Certified | None) -> 
 def serves(store: Store, here: NodeId, network: str) -> bool:
     """Whether this host votes in a network, or has to serve what it holds still."""
     state = store.network(network)
+    if store.rows("SELECT 1 FROM former WHERE network = ? LIMIT 1", network):
+        return True  # what recovery may begin with, until a newer generation is agreed here
     if state is None or state.gone:
         return False
     founded = any(voter.node == here for voter in state.founders)

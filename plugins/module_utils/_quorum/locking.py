@@ -4,7 +4,7 @@
 """Locks for other plays: what a host wants of a network's ``locks``. Pure.
 
 The holder is a host. A lock is free when nobody has it or its expiry (a chain height) lies behind; the fencing
-token is the version of the ledger that granted it, so a later holder's token is always higher.
+token is made of generation and version of the ledger that granted it, so a later holder's token is always higher.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 from .._common.errors import Unavailable
 from .._common.ids import NodeId
+from .constants import token_of
 from .drafting import Draft
+from .fence import rests_until, why
 from .value import MAX_LOCKS, Lock, Value
 
 
@@ -27,6 +29,9 @@ class Acquire:
 
     def draft(self, parent: Value, node: NodeId) -> Draft:
         """What to ask for; empty if this host holds it until then already. Unavailable if somebody else does."""
+        rests = rests_until(parent, self.height)
+        if rests is not None:
+            raise Unavailable(why(rests), where=f"lock {self.name}")
         before = parent.locks.get(self.name)
         expires = self.height + self.ttl
         if before is not None and before.expires >= self.height:
@@ -41,7 +46,13 @@ class Acquire:
             return Draft(locks={self.name: replace(before, expires=expires, height=self.height, batch="")})
         if before is None and len(parent.locks) >= MAX_LOCKS:
             raise Unavailable(f"the network has {MAX_LOCKS} locks already", where=f"lock {self.name}")
-        lock = Lock(holder=node, token=parent.version + 1, expires=expires, height=self.height, batch="")
+        lock = Lock(
+            holder=node,
+            token=token_of(parent.generation, parent.version + 1),
+            expires=expires,
+            height=self.height,
+            batch="",
+        )
         return Draft(locks={self.name: lock})
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from .._chain.model import HostRecord, Lease, NetworkRecord, NetworkView, View, Voter
 from .._common.ids import NodeId
 from .constants import RELEASE_BLOCKS
+from .fence import rests_until
 from .value import MAX_VOTERS, Value
 
 
@@ -41,6 +42,8 @@ def wanted(value: Value, view: View, without: Collection[Voter] = (), caught: Co
     by a newer one than the view's, or an older one than the chain's, hosts seem to have left whose members were just
     given another deployment.
     """
+    if rests_until(value, view.height) is not None:
+        return None
     network, without = view.networks[value.network], {*without, *caught}
     if network.record != value.record or view.height < value.record_height:
         return None

@@ -10,7 +10,7 @@ only ever mean one value; a certificate is a majority's signed acceptances of on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._chain.model import Voter
@@ -44,6 +44,33 @@ class Ballot:
             node=entry_codec.parse_node(raw["node"], f"{where}.node"),
             run=fields.hex32(raw["run"], f"{where}.run"),
             hash=fields.hex64(raw["hash"], f"{where}.hash"),
+        )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a voter holds of a generation that is over.
+
+    The certified version and its hash (-1 and None: none), and the highest ballot accepted for the next one.
+    """
+
+    generation: int
+    version: int
+    hash: str | None
+    accepted: Ballot | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        accepted = None if self.accepted is None else self.accepted.to_json()
+        return {"generation": self.generation, "version": self.version, "hash": self.hash, "accepted": accepted}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str) -> Held:
+        raw = fields.obj(value, where, required={"generation", "version", "hash", "accepted"})
+        return cls(
+            generation=fields.integer(raw["generation"], f"{where}.generation"),
+            version=fields.integer(raw["version"], f"{where}.version", least=-1),
+            hash=None if raw["hash"] is None else fields.hex64(raw["hash"], f"{where}.hash"),
+            accepted=None if raw["accepted"] is None else Ballot.from_json(raw["accepted"], f"{where}.accepted"),
         )
 
 
@@ -84,7 +111,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Promise:
-    """A voter's word not to take part in lower ballots, with what it had accepted when it gave it."""
+    """A voter's word not to take part in lower ballots, with what it had accepted when it gave it.
+
+    ``held``: for version 0 of a generation with a base only, what it holds of the generations before.
+    """
 
     instance: Instance
     ballot: Ballot
@@ -92,33 +122,36 @@ class Promise:
     incarnation: str
     accepted: Ballot | None
     signature: str = ""
+    held: tuple[Held, ...] | None = None
 
     def text(self) -> bytes:
         return signed_text("promise", self._document())
 
     def signed(self, signer: Signer) -> Promise:
-        return Promise(
-            self.instance, self.ballot, self.voter, self.incarnation, self.accepted, signer.sign(self.text())
-        )
+        return replace(self, signature=signer.sign(self.text()))
 
     def to_json(self) -> dict[str, Json]:
         return {**self._document(), "signature": self.signature}
 
     def _document(self) -> dict[str, Json]:
+        held: dict[str, Json] = {} if self.held is None else {"held": [one.to_json() for one in self.held]}
         return {
             **self.instance.to_json(),
             "ballot": self.ballot.to_json(),
             "voter": str(self.voter),
             "incarnation": self.incarnation,
             "accepted": None if self.accepted is None else self.accepted.to_json(),
+            **held,
         }
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> Promise:
         names = Instance.FIELDS | {"ballot", "voter", "incarnation", "accepted", "signature"}
-        raw = fields.obj(value, where, required=set(names))
+        raw = fields.obj(value, where, required=set(names), optional={"held"})
+        held = fields.items(raw["held"], f"{where}.held", Held.from_json, most=16) if "held" in raw else None
         return cls(
             instance=Instance.from_fields(raw, where),
+            held=None if held is None else tuple(held),
             ballot=Ballot.from_json(raw["ballot"], f"{where}.ballot"),
             voter=entry_codec.parse_node(raw["voter"], f"{where}.voter"),
             incarnation=fields.hex32(raw["incarnation"], f"{where}.incarnation"),

@@ -14,6 +14,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._chain.model import NetworkRecord, Voter
@@ -25,11 +26,11 @@ from .attempt import Attempt, Outcome
 from .cache import LedgerCache
 from .change import Change, apply_change, genesis
 from .errors import BadProof, NoMajority
-from .evidence import Statement
 from .fanout import Fanout, Question, Transport
 from .messages import Ballot, Certificate, Certified, Instance, Link, Promise, check_voter, follow, majority
-from .requests import Accept, Fetch, Learn, Leave, Prepare, ReadyRequest, Update
+from .requests import Accept, Fetch, Learn, Prepare, Update
 from .sharing import Sharing
+from .starting import Asked, recover
 from .turns import Turns
 from .updates import fault, forced_by, teaching, verified_update
 from .value import Value
@@ -140,45 +141,19 @@ class Proposer:
         self._answered = True
         return self._known
 
-    def ready(
-        self, voters: Sequence[Voter], seconds: float = 10.0, needed: NodeId | None = None
-    ) -> dict[NodeId, Statement]:
-        """Those of ``voters`` that say they hold the newest known value, brought up to it where they don't.
-
-        Waits for ``seconds``; not for long once a majority with ``needed`` has said so, and not at all once somebody
-        shows a newer value, which is then the one known.
-        """
+    def ask(
+        self, request: Mapping[str, object], question: Question, nodes: Collection[NodeId], *, teach: bool = False
+    ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
+        """Ask hosts about the newest known value, until one shows a newer. ``teach``: who lacks it is sent it first."""
         known = present(self._known, f"a value of {self._record.name}")
         self._round_trips += 1
-        by_node = {voter.node: voter for voter in voters}
-        found: dict[NodeId, Statement] = {}
-        request = ReadyRequest(known.certificate).to_json()
-        position = (*known.certificate.position, known.certificate.hash)
-        question = Question(seconds)
-        asked = self._fanout.ask(request, catch_up=teaching(known), question=question, nodes=list(by_node))
-        for node, answer in asked:
+        catch_up = teaching(known) if teach else None
+        for node, answer in self._fanout.ask(request, catch_up=catch_up, question=question, nodes=nodes):
             if isinstance(answer, answers.Newer):
                 self._take(answer.update, known)
                 if self._known is not known:
-                    break
-            elif isinstance(answer, answers.Ready):
-                statement = answer.statement
-                if statement.is_of(self._record.id, *position) and statement.by(by_node[node]):
-                    found[node] = statement
-            if len(found) >= majority(voters) and (needed is None or needed in found):
-                question.hurry(_FIRST_PAUSE)
-        return found
-
-    def dismiss(self, nodes: Collection[NodeId], seconds: float = 5.0) -> set[NodeId]:
-        """Tell hosts that don't vote any more that they may go, with the proof; those that have gone."""
-        known = present(self._known, f"a value of {self._record.name}")
-        value = known.value
-        leave = Leave(value.network, known.trail(), known.certificate)
-        if value.version == value.seated:
-            ready = tuple(self.ready(value.voters, seconds).values())
-            leave = Leave(value.network, known.trail(), ready=ready)
-        asked = self._fanout.ask(leave.to_json(), question=Question(seconds), nodes=nodes)
-        return {node for node, answer in asked if isinstance(answer, answers.Left)}
+                    return
+            yield node, answer
 
     def _fetch(self, attempt: Attempt, seconds: float, others: Sequence[NodeId] | None = None) -> bool:
         """Ask the voters (or ``others``) once, until a majority has answered; tells whether anybody has."""
@@ -281,9 +256,10 @@ class Proposer:
                 if self._turns.waits and time.monotonic() < deadline:
                     self._wait(None, deadline)
                     continue
-                start = genesis(self._record, self._height)
                 self._turns.end()
-                self._decide(None, Change(record=(start.record, start.record_height)), start, deadline)
+                change = self._beginning(deadline)
+                if change is not None:
+                    self._decide(None, change, apply_change(None, "", change), deadline)
                 self._asked.clear()  # it is everybody's
                 continue
             change = build(known.value)
@@ -317,6 +293,30 @@ class Proposer:
             losses += 1
             if losses > 1 and (self._known is known or not self._turns.crowded):
                 self._back_off(0.0, deadline)
+
+    def _beginning(self, deadline: float) -> Change | None:
+        """The change of version 0, with a base of what all founders hold; None if somebody was faster."""
+        start = genesis(self._record, self._height)
+        change = Change(record=(start.record, start.record_height))
+        if self._record.base is None:
+            return change
+        instance = Instance.of(start)
+        self._about, self._counter, self._shown = instance, 0, None
+        while self._known is None:
+            # Nothing is proposed under this ballot.
+            ballot = Ballot(self._counter + 1, self._node, self._run, instance.parent)
+            attempt = self._prepare(instance, ballot, None, deadline, needed=len(self._voters))
+            forced = forced_by(attempt.promises.values(), self._record.owner)
+            if forced is not None and len(attempt.promises) >= majority(self._voters):
+                return forced[0]  # it was begun already, with what all founders had promised
+            if len(attempt.promises) == len(self._voters):
+                promises = [one.promise for one in attempt.promises.values()]
+                holders = Asked(self._fanout, self._record.id, [*attempt.promises, *self._others])
+                return replace(change, recovery=recover(self._record, promises, holders))
+            attempt.refuse_hopeless(self._voters, self._record.name)
+            if not self._back_off(attempt.wait / 1000, deadline):
+                raise self._no_majority(attempt, "all founders have to take part in the start from a base")
+        return None
 
     def _decide(
         self, parent: Certified | None, change: Change, child: Value, deadline: float, *, alone: bool = True
@@ -429,8 +429,16 @@ class Proposer:
         return dict(Prepare(instance, ballot, hold, certificate, shown).to_json())
 
     def _prepare(
-        self, instance: Instance, ballot: Ballot, parent: Certified | None, deadline: float, *, hold: int | None = None
+        self,
+        instance: Instance,
+        ballot: Ballot,
+        parent: Certified | None,
+        deadline: float,
+        *,
+        hold: int | None = None,
+        needed: int | None = None,
     ) -> Attempt:
+        """Ask for promises until ``needed`` have come, by default a majority."""
         attempt = Attempt()
         self._round_trips += 1
         self._counter = max(self._counter, ballot.counter)
@@ -446,7 +454,7 @@ class Proposer:
                     attempt.excuses[node] = _FROZEN
                     continue
                 attempt.promises[node] = answer
-                if len(attempt.promises) >= majority(self._voters):
+                if len(attempt.promises) >= (needed or majority(self._voters)):
                     break
             else:
                 self._note(attempt, node, answer, parent)
@@ -523,17 +531,8 @@ class Proposer:
         elif isinstance(answer, answers.Left):
             attempt.newer = self._heard(answer.links) or attempt.newer
             attempt.excuses[node] = "has left the network"
-        elif isinstance(answer, answers.RejectedBy):
-            attempt.rejections[node] = answer
-        elif isinstance(answer, (answers.NotSeen, answers.NotYet)):
-            attempt.wait = max(attempt.wait, 500)
-            attempt.excuses[node] = answer.what
-        elif isinstance(answer, answers.Lacking):
-            attempt.excuses[node] = "lacks the parent"
-        elif isinstance(answer, AvpnError):
-            attempt.excuses[node] = str(answer)
         else:
-            attempt.excuses[node] = "gave an answer to another question"
+            attempt.excuse(node, answer)
 
     def _take(self, update: Update, base: Certified | None) -> bool:
         """Learn a certified value that somebody sent; False if it doesn't prove itself."""

@@ -14,9 +14,10 @@ from .._chain.model import View
 from .._chain.records import record_digest
 from .._chain.view import record_seen
 from . import change as changes
-from . import rules_batches, rules_hosts, rules_locks, rules_slots, rules_voters
-from .change import Change
-from .codec import genesis_parent
+from . import rules_batches, rules_hosts, rules_locks, rules_recovery, rules_slots, rules_voters
+from .change import Change, apply_change
+from .codec import genesis_parent, value_hash
+from .constants import MAX_VERSION
 from .rule_context import Context, refuse
 from .value import MAX_HOSTS, MAX_LOCKS, MAX_SLOTS, Value
 
@@ -35,10 +36,11 @@ def check(
     ``change`` is their difference, if the caller has it; ``vouched``: see ``Context``.
     """
     if parent is None:
-        _check_genesis(child, view, vouched)
+        _check_genesis(child, view, vouched, change)
         return
     if change is None:
         change = changes.difference(parent, child)
+    refuse(change.recovery is not None, "recovery-start", "only version 0 begins with something", "recovery")
     context = Context(parent, parent_hash, child, change, view, vouched)
     _check_structure(context)
     _check_record(context)
@@ -54,7 +56,7 @@ def check(
     rules_slots.check_on_chain(context)
 
 
-def _check_genesis(child: Value, view: View, vouched: bool) -> None:
+def _check_genesis(child: Value, view: View, vouched: bool, change: Change | None) -> None:
     record = child.record
     refuse(child.network != record.id, "network", "the network is not the record's", "network")
     refuse(child.version != 0, "version", f"the first version is 0, not {child.version}", "version")
@@ -63,12 +65,19 @@ def _check_genesis(child: Value, view: View, vouched: bool) -> None:
     refuse(child.parent != parent, "parent", "the parent is not the genesis of this network and generation", "parent")
     refuse(not record.founders, "founders", "the record names no founders yet", "record.founders")
     refuse(child.voters != record.founders, "founders", "the voters are not the record's founders", "voters")
-    refuse(
-        record.base is not None, "base", "recovery from a base is not part of this version of the protocol", "record"
-    )
     refuse((child.decided_by, child.seated) != (-1, -1), "seated", "the founders decide it and stay", "voters")
-    anything = child.hosts or child.slots or child.locks or child.batches or child.serials
-    refuse(bool(anything), "genesis-empty", "version 0 holds the record and its founders only", "value")
+    recovery = None if change is None else change.recovery
+    if record.base is None:
+        refuse(recovery is not None, "recovery-none", "the record names no base to begin with", "recovery")
+        anything = child.hosts or child.slots or child.locks or child.batches or child.serials
+        refuse(bool(anything), "genesis-empty", "version 0 holds the record and its founders only", "value")
+    else:
+        old, accepted, newest = rules_recovery.check(record, recovery)
+        if accepted is not None:
+            # Whoever accepted it checked it; it is finished here as a half-done version is.
+            check(old, value_hash(old), newest, view, change=accepted, vouched=True)
+        begun = apply_change(None, "", Change(record=(record, child.record_height), recovery=recovery))
+        refuse(value_hash(begun) != value_hash(child), "recovery-exact", "is not what the recovery leads to", "value")
     # The difference from itself is empty, so only the record is left to be looked up.
     _check_record_on_chain(
         Context(child, child.parent, child, Change(record=(record, child.record_height)), view, vouched)
@@ -86,6 +95,7 @@ def _check_structure(context: Context) -> None:
         "version",
     )
     refuse(child.parent != context.parent_hash, "parent", "the parent's hash is another", "parent")
+    refuse(child.version > MAX_VERSION, "version", f"{MAX_VERSION} is the last version of a generation", "version")
     seated = parent.seated if child.voters == parent.voters else child.version
     refuse(
         (child.decided_by, child.seated) != (parent.seated, seated),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .._common.checked import present
 from .._common.ids import NodeId
-from .constants import MAX_LOCK_BLOCKS
+from .constants import MAX_LOCK_BLOCKS, token_of
 from .rule_context import Context, refuse, same_but_signature
 from .rules_batches import Authors
 from .value import Lock
@@ -35,12 +35,11 @@ def check(context: Context, authors: Authors) -> None:
             f"must expire at most {MAX_LOCK_BLOCKS} blocks after height {lock.height}",
             where,
         )
-        _check_taken(lock, before, author, context.child.version, where)
+        _check_taken(lock, before, author, token_of(context.child.generation, context.child.version), where)
         context.seen(lock.height, where)
 
 
-def _check_taken(lock: Lock, before: Lock | None, author: NodeId, version: int, where: str) -> None:
-    token = version
+def _check_taken(lock: Lock, before: Lock | None, author: NodeId, token: int, where: str) -> None:
     if before is not None:
         refuse(lock.height < before.height, "lock-height", "the height falls", where)
         expired = before.expires < lock.height

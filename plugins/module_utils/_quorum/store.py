@@ -384,12 +384,14 @@ class Store:
             change = present(self.pending_change(state), f"the accepted change of {state.network}")
             parent = self.value(state)
             child = apply_change(parent, state.hash, change_from_json(change, "db", state.owner))
-        database.execute(
-            "INSERT OR REPLACE INTO changes SELECT network, generation, version, change FROM pending"
-            " WHERE network = ? AND generation = ? AND version = ?",
-            (state.network, state.generation, child.version),
-        )
-        return self._advance(database, state, Certified(certificate, child), snapshot=False)
+        # Version 0 is kept whole: nobody has anything that it would be a change of.
+        if child.version > 0:
+            database.execute(
+                "INSERT OR REPLACE INTO changes SELECT network, generation, version, change FROM pending"
+                " WHERE network = ? AND generation = ? AND version = ?",
+                (state.network, state.generation, child.version),
+            )
+        return self._advance(database, state, Certified(certificate, child), snapshot=child.version == 0)
 
     def certify(self, database: sqlite3.Connection, state: NetworkState, certified: Certified) -> NetworkState:
         """Take over a certified value that came whole and was verified, with the links since what is here."""
@@ -457,6 +459,10 @@ class Store:
                 "DELETE FROM changes WHERE network = ? AND version <= ?", (state.network, value.version - MAX_CHANGES)
             )
         database.execute("DELETE FROM pending WHERE network = ?", (state.network,))
+        if state.generation > 0:
+            for table in ("former", "headers"):
+                below = (state.network, state.generation)
+                database.execute(f"DELETE FROM {table} WHERE network = ? AND generation < ?", below)  # noqa: S608
         self.end_holds(database, state.network, self.milliseconds())
         self._remember(certificate.hash, value)
         return replace(

@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from .._chain.model import View, Voter
 from .._common.checked import present
 from .._common.ids import NodeId
+from . import answers
 from .attempt import Outcome
 from .change import Change
 from .evidence import Evidence, Statement
+from .fanout import Question
 from .membership import Step, wanted
 from .messages import Certified, majority
 from .proposer import Proposer
+from .requests import Leave, ReadyRequest
 from .value import Value
 
 _MOST_LEAVERS = 16  # told in one run
+_DISMISS_SECONDS = 5.0
+_SOON = 0.05  # seconds for further statements once there are enough
 _HELD_SECONDS = 3.0  # how long others are held back at most: the proposer's hold
 
 
@@ -72,8 +77,40 @@ class Membership:
         if known is None:
             return set()
         leavers = {word: node for word, node in leavers_of(known).items() if word not in told}
-        gone = self.proposer.dismiss(sorted(set(leavers.values()))) if leavers else set()
+        if not leavers:
+            return set()
+        value = known.value
+        leave = Leave(value.network, known.trail(), known.certificate)
+        if value.version == value.seated:
+            # Those who vote now haven't decided anything yet, so they say themselves that they hold it.
+            statements = self.statements(value.voters, _DISMISS_SECONDS)
+            leave = Leave(value.network, known.trail(), ready=tuple(statements.values()))
+        asked = self.proposer.ask(leave.to_json(), Question(_DISMISS_SECONDS), sorted(set(leavers.values())))
+        gone = {node for node, answer in asked if isinstance(answer, answers.Left)}
         return {word for word, node in leavers.items() if node in gone}
+
+    def statements(
+        self, voters: Sequence[Voter], seconds: float, needed: NodeId | None = None
+    ) -> dict[NodeId, Statement]:
+        """Those of ``voters`` that say they hold the newest known value, brought up to it where they don't.
+
+        Waits for ``seconds``; not for long once a majority with ``needed`` has said so, and not at all once somebody
+        shows a newer value.
+        """
+        certificate = present(self.proposer.known, "a value to be ready for").certificate
+        position = (certificate.instance.network, *certificate.position, certificate.hash)
+        by_node = {voter.node: voter for voter in voters}
+        found: dict[NodeId, Statement] = {}
+        question = Question(seconds)
+        asked = self.proposer.ask(ReadyRequest(certificate).to_json(), question, list(by_node), teach=True)
+        for node, answer in asked:
+            if isinstance(answer, answers.Ready):
+                statement = answer.statement
+                if statement.is_of(*position) and statement.by(by_node[node]):
+                    found[node] = statement
+            if len(found) >= majority(voters) and (needed is None or needed in found):
+                question.hurry(_SOON)
+        return found
 
     def _build(self, value: Value) -> Change | None:
         """The next change of voters, without its evidence."""
@@ -109,7 +146,7 @@ class Membership:
         """Ask the hosts of a step whether they are ready for the value known here; tells whether enough are."""
         known = present(self.proposer.known, "a value to be ready for")
         self._about = known.certificate.hash
-        self._ready = self.proposer.ready(step.voters, seconds, step.added.node if step.added else None)
+        self._ready = self.statements(step.voters, seconds, step.added.node if step.added else None)
         return self._enough(step)
 
     def _enough(self, step: Step) -> bool:

@@ -35,6 +35,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer, verified_update
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Fetch, Learn, Update
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership
 
 MEMBERS = {1: "web", 2: "api", 3: "db", 4: "four", 5: "five", 6: "six"}
 
@@ -314,7 +315,8 @@ def test_ready_is_said_of_what_is_held_and_nothing_else(town: Town) -> None:
     with Proposer(Direct(town.voters, node(1)), node(1), town.chain.record(), town.chain.height) as proposer:
         proposer.fetch()
         step_voter = town.known(1).value.voters[0]
-        assert proposer.ready([step_voter]).keys() == {step_voter.node}
+        membership = Membership(proposer, town.chain.view())
+        assert membership.statements([step_voter], 10).keys() == {step_voter.node}
     transport = Direct(town.voters, node(1))
     asked = {"op": "ready", "network": fact.value.network, "certificate": fact.certificate.to_json()}
     assert transport.call(node(4), asked) == {"lacking": None}
