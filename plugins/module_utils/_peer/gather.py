@@ -218,6 +218,7 @@ def _leave(paths: Paths, view: View, identities: Identities) -> frozenset[str]:
         return frozenset()
     from .._quorum.cache import LedgerCache
     from .._quorum.leaving import leave, serves
+    from .._quorum.raising import supersede
     from .._quorum.store import Store
 
     store, cache, voting = Store(paths.voter_database), LedgerCache(paths.ledgers), set()
@@ -231,7 +232,9 @@ def _leave(paths: Paths, view: View, identities: Identities) -> frozenset[str]:
                 voting.add(network)
                 continue
             record = entry.record
-            leave(store, identities.here, network, cache.load(network, record.generation, record.founders))
+            known = cache.load(network, record.generation, record.founders)
+            leave(store, identities.here, network, known)
+            supersede(store, identities.here, record, known, view.height)
             if store.left(network) and not identities.takes_part(network):
                 # Those after it won't answer it any more, and release what it held; its old copy knows nothing of that.
                 cache.remove(network)

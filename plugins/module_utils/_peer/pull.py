@@ -119,7 +119,10 @@ class Pull:
 
     def _follow(self, network: str, kind: str, version: int) -> None:
         own = versions.of(self.paths, network)
-        have = own.manifest if kind == "manifest" else (own.ledger[1] if own.ledger else None)
+        # Versions start anew with a generation, and a hint doesn't say of which it is.
+        record = self.identities.networks[network].record
+        ledger = own.ledger[1] if own.ledger is not None and own.ledger[0] >= record.generation else None
+        have = own.manifest if kind == "manifest" else ledger
         if kind not in ("ledger", "manifest") or (have is not None and have >= version):
             return
         if kind == "manifest" and not self.identities.takes_part(network):

@@ -11,10 +11,6 @@ from __future__ import annotations
 import ipaddress
 
 RELEASE_BLOCKS = 10  # k: a lease must have been closed this long before its slot is released or its host removed
-# Whether hosts can begin a generation that the tenant has raised. While they can't, nobody should raise one: voters of
-# before would refuse to go on, and nothing would start.
-GENERATIONS_START = False
-FENCE_BLOCKS = 360  # a new generation rests this long: twice the age a view may have, at no less than 5 s a block
 COOLDOWN_BLOCKS = 200  # about 20 minutes: a released address rests this long before another endpoint may get it
 MAX_LOCK_BLOCKS = 14_400  # about a day: the longest a lock may be held without renewal
 
