@@ -94,8 +94,8 @@ options:
     description:
       - Raising it starts the ledger anew with new founders, and with O(base) from a value that survived. For recovery
         after a lasting loss of the majority only.
-      - Hosts of this version can't begin a raised generation yet, and those of before stop deciding at once.
-        Don't raise it; M(akash.avpn.recovery) shows what is left of a network.
+      - M(akash.avpn.recovery) finds out what survives, chooses base and founders, and raises it. By hand, what
+        a silent host holds is easily lost.
     type: int
   base:
     description: SHA-256 of the ledger value a new generation starts from.

@@ -14,8 +14,7 @@ description:
   - Asks every host that may hold something of the network's ledger what it holds, over SSH with the tenant's key,
     proves what they show from the chain, and says what each surviving value would keep and lose.
   - With O(generation) it also writes the record - the next generation, the value that it starts from, and the hosts
-    that start it - in one transaction, and waits until they have begun. Hosts of this version can't begin a raised
-    generation yet, so that is refused.
+    that start it - in one transaction, and waits until they have begun.
   - What runs goes on running all the while. What the lost voters agreed on and no survivor heard of is lost, and
     what they hold doesn't count any more even if they come back. So recovery is refused where enough of them answer.
   - Runs on the tenant's machine.

@@ -24,7 +24,6 @@ from .._common.errors import AvpnError, InvalidInput, NotPermitted, Unsupported
 from .._common.ids import NodeId, network_id
 from .._peer.client import PeerClient
 from .._peer.keys import derive_ssh_public_key
-from .._quorum import constants
 from . import report
 from .collect import Survey
 from .follow import Following
@@ -136,8 +135,6 @@ def _concerned(entry: NetworkView, hosts: Collection[NodeId], named: Collection[
 
 def _no(picture: Picture, wanted: Wanted) -> str | None:
     """Why nothing is written; None if it may be."""
-    if not constants.GENERATIONS_START:
-        return "hosts of this version can't begin a raised generation yet: nothing is written"
     why = refusal(picture.standing)
     if why is not None and not wanted.force:
         return f"recovery isn't needed: {why}. Only with force is it done all the same"

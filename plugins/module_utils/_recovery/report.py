@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from .._common.ids import EndpointId, NodeId
-from .._quorum import constants
 from .._quorum.constants import FENCE_BLOCKS
 from .._quorum.messages import majority
 from .._quorum.value import Value
@@ -61,12 +60,6 @@ def command_lines(picture: Picture) -> list[str]:
         lines.append("  Ask their providers. A host that lost its disk doesn't count.")
     if picture.proposal is None:
         return [*lines, f"  Recovery isn't possible as it is: {picture.obstacle}"]
-    if not constants.GENERATIONS_START:
-        return [
-            *lines,
-            "  Hosts of this version can't begin a new generation yet, so nothing can be written: don't raise it by",
-            "  other means either. What is shown here is what it would be.",
-        ]
     arguments = [
         f"-e avpn_recover={picture.proposal.generation}",
         f"-e avpn_recover_base={picture.proposal.base or NONE}",
