@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .._chain.model import Voter
 from .._common.ids import NodeId
 from .contradiction import Vote
-from .messages import Promise, majority
+from .messages import Ballot, Promise, majority
 
 if TYPE_CHECKING:
     from .store import NetworkState, Pending, Store
@@ -69,6 +69,19 @@ def newer(vote: Vote, state: NetworkState | None, pending: Pending | None) -> bo
         return True
     known = pending.promised if isinstance(vote, Promise) else pending.accepted
     return known is None or known < vote.ballot
+
+
+def _newer_than_former(database: sqlite3.Connection, vote: Vote) -> bool:
+    """The same for a generation that is over: what was set aside of it must not be older, for a start relies on it."""
+    instance = vote.instance
+    query = "SELECT version, promised, accepted FROM former WHERE network = ? AND generation = ?"
+    row = database.execute(query, (instance.network, instance.generation)).fetchone()
+    if row is None or instance.version <= row[0]:
+        return False
+    known = row[1] if isinstance(vote, Promise) else row[2]
+    if instance.version > row[0] + 1 or known is None:
+        return True
+    return Ballot.from_json(json.loads(known), "db") < vote.ballot
 
 
 def certain(database: sqlite3.Connection, network: str) -> tuple[str, bool]:
@@ -139,7 +152,9 @@ def remind(store: Store, network: str, here: Voter, votes: Sequence[Vote]) -> st
         pending = None if state is None else store.pending(state)
         for vote in votes:
             mine = (vote.voter, vote.incarnation) == (here.node, store.incarnation)
-            if mine and here.incarnation == store.incarnation and newer(vote, state, pending):
+            if not (mine and here.incarnation == store.incarnation):
+                continue
+            if newer(vote, state, pending) or _newer_than_former(database, vote):
                 return forget_oneself(store, database, vote)
     return None
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recovery_town
 from ledger_world import Direct, Voters, allocate, node, reshape
 from test_acceptor import Desk
 from test_voters import Town
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import View
-from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unavailable
+from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError, Unavailable
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._peer.identities import Identities
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
@@ -268,3 +269,37 @@ def test_nobody_can_make_another_retire(desk: Desk) -> None:
     assert recollect(paths, Identities(desk.chain.view(), node(3)), Forges(desk.voters, node(3))) == {}  # type: ignore[arg-type]
     assert desk.voters.acceptors[3].store.certain(desk.parent.value.network)
     assert desk.voters.acceptors[3].store.incarnation == former
+
+
+def test_a_disk_of_before_a_raised_generation_is_found_out(tmp_path: Path) -> None:
+    """What a founder says that it held would be too little, and the start would lose what was agreed."""
+    ruins = recovery_town.Town(tmp_path)
+    kept = copy(ruins.voters, 3, tmp_path / "kept.db")
+    before = ruins.certified(2).value.version
+    allocate(ruins.voters, 4)
+    assert ruins.certified(2).value.version > before
+    ruins.voters.down = {1}
+    ruins.raise_to(1, ruins.certified(2).certificate.hash, (2, 3))
+    fetch = {**Fetch(ruins.chain.record().id).to_json(), "as": str(node(4))}
+    for number in (2, 3):
+        if number == 3:
+            boot(ruins.voters, 3, kept)
+        ruins.voters.acceptors[number].handle(fetch, [node(4)])
+    told = "".join(ask_others(ruins.voters, 3).values())
+    assert "a vote for version 0." in told and "isn't in this host's memory" in told
+    with pytest.raises(AvpnError, match=r"the database of .* is another"):
+        ruins.start(4, deadline=1)
+
+
+def test_an_honest_founder_that_boots_before_the_start_goes_on(tmp_path: Path) -> None:
+    ruins = recovery_town.Town(tmp_path)
+    ruins.half_do(3, "late", (3,))
+    ruins.voters.down = {1}
+    ruins.raise_to(1, ruins.certified(2).certificate.hash, (2, 3))
+    fetch = {**Fetch(ruins.chain.record().id).to_json(), "as": str(node(4))}
+    for number in (2, 3):
+        boot(ruins.voters, number)
+        ruins.voters.acceptors[number].handle(fetch, [node(4)])
+    for number in (2, 3):
+        assert ask_others(ruins.voters, number) == {}
+    assert ruins.start(4).generation == 1
