@@ -334,6 +334,7 @@ class Proposer:
             ballot = Ballot(self._counter + 1, self._node, self._run, hash_)
             attempt = self._prepare(instance, ballot, parent, deadline)
             if attempt.newer:
+                self._turns.crowded = True  # most likely there are more who are about to try
                 return self._is_known(wanted)
             if len(attempt.promises) >= majority(self._voters):
                 forced = forced_by(attempt.promises.values(), self._record.owner)
@@ -504,7 +505,8 @@ class Proposer:
                 took = answered[node] = time.monotonic() - question.began
                 self._answered = True
                 self._quickest = next(iter(answered), node)
-                self._turns.heard(self._voters, answered)
+                if len(answered) >= majority(self._voters):  # before that, who is silent is chance
+                    self._turns.heard(self._voters, answered)
                 self._round_trip = took if not self._round_trip else (3 * self._round_trip + took) / 4
             refused += isinstance(answer, answers.Refused)
             if refused and count >= majority(self._voters):
