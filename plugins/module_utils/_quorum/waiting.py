@@ -29,6 +29,7 @@ from .._common.errors import AvpnError, InvalidInput, NotPermitted
 from .._common.ids import NodeId
 from . import answers
 from .change import Change, change_json
+from .errors import RuleBroken
 from .requests import MAX_WAIT, Update, Wait
 from .sharing import can_be_brought
 from .signing import verify_batch
@@ -201,6 +202,8 @@ def wait(store: Store, line: Line, request: Wait, caller: NodeId, state: Network
                 found = store.network(request.network)
                 if found is None or found.gone:
                     return answers.Left(store.links(state, None, state.version + 1))
+                if found.generation != state.generation:
+                    raise RuleBroken("generation", f"it is {found.generation} by now")
                 if found.have != request.have and (update is None or found.hash != state.hash):
                     update = store.update(found, request.have)
                     if request.draft is None or not _still_fits(update, request.draft):

@@ -288,7 +288,7 @@ def test_a_disk_of_before_a_raised_generation_is_found_out(tmp_path: Path) -> No
     told = "".join(ask_others(ruins.voters, 3).values())
     assert "a vote for version 0." in told and "isn't in this host's memory" in told
     with pytest.raises(AvpnError, match=r"the database of .* is another"):
-        ruins.start(4, deadline=1)
+        ruins.start(4, deadline=2)
 
 
 def test_an_honest_founder_that_boots_before_the_start_goes_on(tmp_path: Path) -> None:

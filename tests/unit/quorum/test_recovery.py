@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.raising import supersede
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Accept, Fetch, Prepare, Survey
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Accept, Fetch, Prepare, Survey, Wait
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
 
@@ -100,7 +102,7 @@ def test_what_is_newer_than_the_base_goes_on(town: Town) -> None:
     town.voters.acceptors[3].handle(request, [OWNER])
     town.raise_to(1, before.certificate.hash, (3, 4, 5))
     with pytest.raises(Unavailable, match="nobody who answers shows the base"):
-        town.start(4, deadline=1)
+        town.start(4, deadline=2)
     # As when it had been surveyed before.
     base = header_of(before.value)
     with town.voters.acceptors[3].store.transaction() as database:
@@ -116,7 +118,7 @@ def test_all_founders_have_to_be_heard(town: Town) -> None:
     town.raise_to(1, before.certificate.hash, (3, 4, 5))
     town.voters.down = {1, 2, 5}
     with pytest.raises(NoMajority, match="all founders have to take part.*" + str(node(5))):
-        town.start(4, deadline=1)
+        town.start(4, deadline=2)
     # So the tenant does, with others.
     town.raise_to(2, before.certificate.hash, (3, 4))
     assert town.start(4).slots == before.value.slots
@@ -127,7 +129,7 @@ def test_a_half_done_start_is_finished_by_another_though_a_founder_is_lost_since
     town.voters.down = {1, 2}
     town.raise_to(1, before.certificate.hash, (3, 4, 5))
     with pytest.raises(NoMajority):
-        town.start(4, transport=Choosy(town.voters, node(4), (4,)), deadline=1)
+        town.start(4, transport=Choosy(town.voters, node(4), (4,)), deadline=3)
     for number in (3, 4, 5):
         town.voters.acceptors[number].store.close()
         town.voters.start(number)
@@ -215,7 +217,7 @@ def test_a_record_that_changes_its_base_without_another_generation_begins_nothin
         town.voters.acceptors[number].handle(fetch, [node(4)])
     town.raise_to(1, None, (3, 4, 5))
     with pytest.raises(NoMajority, match=r"rule:base.*another base than generation 1 began with"):
-        town.start(4, deadline=1)
+        town.start(4, deadline=2)
 
 
 def test_the_rest_counts_from_what_a_voter_saw_itself(town: Town) -> None:
@@ -263,9 +265,24 @@ def test_a_host_that_sees_the_generation_later_waits_longer(town: Town) -> None:
     town.chain.height = value.record_height + FENCE_BLOCKS
     town.voters.down = {1, 2, 4}
     with pytest.raises(NoMajority, match=f"rests until block {late + FENCE_BLOCKS}"):
-        allocate(town.voters, 3, deadline=1)
+        allocate(town.voters, 3, deadline=2)
     town.voters.down = {1, 2, 5}
     assert allocate(town.voters, 3).changed
+
+
+def test_whoever_waits_is_told_that_the_generation_is_over(town: Town) -> None:
+    parent = town.certified(3)
+    instance = Instance(parent.value.network, 0, parent.value.version + 1, parent.certificate.hash)
+    held = town.ask(3, Prepare(instance, Ballot(1, node(1), RUN, "1" * 64), 2_000, parent.certificate), node(1))
+    assert isinstance(held, answers.Promised)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(town.ask, 3, Wait(parent.value.network, parent.certificate.position, 2_000), node(2))
+        time.sleep(0.1)
+        assert not waiting.done()
+        town.raise_to(1, parent.certificate.hash, (3, 4, 5))
+        town.ask(3, Fetch(parent.value.network), node(4))
+        told = waiting.result(1)
+    assert isinstance(told, answers.RejectedBy) and told.rule == "generation"
 
 
 def test_a_founder_that_claims_what_it_cannot_prove_is_named(town: Town) -> None:
@@ -277,7 +294,7 @@ def test_a_founder_that_claims_what_it_cannot_prove_is_named(town: Town) -> None
     with town.voters.acceptors[3].store.transaction() as database:
         database.execute("UPDATE former SET version = version + 5, hash = ?", ("3" * 64,))
     with pytest.raises(Unavailable, match=f"{node(3)} says to hold version"):
-        town.start(4, deadline=1)
+        town.start(4, deadline=2)
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["certified", "accepted"])
@@ -290,13 +307,13 @@ def test_a_generation_between_is_not_lost(town: Town, done: bool) -> None:
         town.start(4)
     else:
         with pytest.raises(NoMajority):
-            town.start(4, transport=Choosy(town.voters, node(4), (4,)), deadline=1)
+            town.start(4, transport=Choosy(town.voters, node(4), (4,)), deadline=3)
     shown = town.content(4, 1)
     first = shown.certified.certificate.hash if done else shown.accepted.ballot.hash
     town.raise_to(2, before.certificate.hash, (3, 4, 5))
     why = r"nobody who answers shows the base.* holds version 0 of generation 1" if done else r"recovery-between"
     with pytest.raises(AvpnError, match=why):
-        town.start(4, deadline=1)
+        town.start(4, deadline=2)
     town.raise_to(3, first, (3, 4, 5))
     value = town.start(4)
     assert (value.generation, value.slots) == (3, before.value.slots)
