@@ -311,7 +311,7 @@ class Proposer:
                 return forced[0]  # it was begun already, with what all founders had promised
             if len(attempt.promises) == len(self._voters):
                 promises = [one.promise for one in attempt.promises.values()]
-                holders = Asked(self._fanout, self._record.id, [*attempt.promises, *self._others])
+                holders = Asked(self._fanout, self._record.id, attempt.promises, self._others)
                 return replace(change, recovery=recover(self._record, promises, holders))
             attempt.refuse_hopeless(self._voters, self._record.name)
             if not self._back_off(attempt.wait / 1000, deadline):

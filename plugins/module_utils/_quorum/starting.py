@@ -33,27 +33,28 @@ class Holders(Protocol):
     def generations(self) -> set[int]:
         """Of which anybody holds something."""
 
-    def contents(self, generation: int) -> Sequence[Content]:
-        """What those who answer show of a generation, unverified."""
+    def contents(self, generation: int, *, widely: bool) -> Sequence[Content]:
+        """What those who answer show of a generation, unverified: the founders, or ``widely`` the others as well."""
 
 
 class Asked:
     """Hosts that are asked over the network."""
 
-    def __init__(self, fanout: Fanout, network: str, nodes: Iterable[NodeId]) -> None:
-        self._fanout, self._network, self._nodes = fanout, network, list(dict.fromkeys(nodes))
+    def __init__(self, fanout: Fanout, network: str, founders: Iterable[NodeId], others: Iterable[NodeId]) -> None:
+        self._fanout, self._network, self._founders = fanout, network, tuple(founders)
+        self._all = tuple(dict.fromkeys((*self._founders, *others)))
 
     def generations(self) -> set[int]:
-        told = [one for one in self._ask(None) if isinstance(one, Surveyed)]
+        told = [one for one in self._ask(None, self._all) if isinstance(one, Surveyed)]
         return {position.generation for one in told for position in one.positions}
 
-    def contents(self, generation: int) -> Sequence[Content]:
-        return [one.content for one in self._ask(generation) if isinstance(one, Shown) and one.content is not None]
+    def contents(self, generation: int, *, widely: bool) -> Sequence[Content]:
+        shown = self._ask(generation, self._all if widely else self._founders)
+        return [one.content for one in shown if isinstance(one, Shown) and one.content is not None]
 
-    def _ask(self, generation: int | None) -> list[object]:
+    def _ask(self, generation: int | None, nodes: Sequence[NodeId]) -> list[object]:
         request = Survey(self._network, generation).to_json()
-        asked = self._fanout.ask(request, question=Question(_SECONDS), nodes=self._nodes)
-        return [answer for _node, answer in asked]
+        return [answer for _node, answer in self._fanout.ask(request, question=Question(_SECONDS), nodes=nodes)]
 
 
 def recover(record: NetworkRecord, promises: Sequence[Promise], holders: Holders) -> Recovery:
@@ -62,19 +63,33 @@ def recover(record: NetworkRecord, promises: Sequence[Promise], holders: Holders
     Unavailable: nobody shows the base, or what a founder says it holds.
     """
     held = {one.generation for promise in promises for one in promise.held or ()}
-    for generation in sorted(held | holders.generations(), reverse=True):
-        if generation >= record.generation:
-            continue
-        contents = holders.contents(generation)
-        base = next((one for one in _headers(contents, record.owner) if one.hash == record.base), None)
-        if base is not None:
-            return _recovery(record, base, tuple(promises), contents)
+    # Contents may be megabytes each, and whoever holds something must have promised: others only help out.
+    try:
+        found = _search(record, promises, holders, held, widely=False)
+    except Unavailable:
+        found = None
+    found = found or _search(record, promises, holders, held | holders.generations(), widely=True)
+    if found is not None:
+        return found
     newest = max(((one, promise.voter) for promise in promises for one in promise.held or ()), default=None, key=_newer)
     what = f"nobody who answers shows the base {record.base} of generation {record.generation}"
     if newest is not None:
         what += f"; {newest[1]} holds version {newest[0].version} of generation {newest[0].generation}"
     remedy = "Raise the generation again, with a base that its founders hold (playbooks/recover.yml)"
     raise Unavailable(what, where=record.name, remedy=remedy)
+
+
+def _search(
+    record: NetworkRecord, promises: Sequence[Promise], holders: Holders, generations: Iterable[int], *, widely: bool
+) -> Recovery | None:
+    """None: nobody shows the base. Unavailable: somebody does, but not what a founder says it holds."""
+    for generation in sorted(set(generations), reverse=True):
+        if generation < record.generation:
+            contents = holders.contents(generation, widely=widely)
+            base = next((one for one in _headers(contents, record.owner) if one.hash == record.base), None)
+            if base is not None:
+                return _recovery(record, base, tuple(promises), contents)
+    return None
 
 
 def _recovery(

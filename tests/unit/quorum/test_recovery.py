@@ -208,6 +208,15 @@ def test_a_view_that_goes_back_begins_nothing(town: Town) -> None:
     assert answer["rejected"]["rule"] == "generation"
 
 
+def test_a_base_that_only_a_host_shows_that_is_no_founder(town: Town) -> None:
+    before = town.certified(3)
+    town.voters.down = {1, 2}
+    town.raise_to(1, before.certificate.hash, (4, 5))
+    with pytest.raises(Unavailable, match="nobody who answers shows the base"):
+        town.start(4, deadline=2)
+    assert town.start(4, others=[node(3)]).slots == before.value.slots
+
+
 def test_a_record_that_changes_its_base_without_another_generation_begins_nothing(town: Town) -> None:
     before = town.certified(3)
     town.voters.down = {1, 2}
