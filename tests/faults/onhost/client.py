@@ -41,6 +41,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.drafting import
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certified, majority
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.sharing import Sharing
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.signing import FileSigner
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
@@ -66,6 +67,7 @@ class Recorder:
     def __init__(self, client: PeerClient, order: dict[str, Any], known: set[int]) -> None:
         self.fetched: set[NodeId] = set()
         self.proposed: set[str] = set()  # hashes of our own making whose acceptance was asked for
+        self.left = False  # a draft, for others to bring along
         self._client = client
         self._op = order["op"]
         self._known = known  # versions whose change was told
@@ -104,6 +106,7 @@ class Recorder:
             if hash_ in self._own:
                 self.proposed.add(hash_)
         elif kind == "wait" and request["draft"] is not None:
+            self.left = True
             say("draft", op=self._op, slots=request["draft"].get("slots", {}))
         elif kind == "learn":
             certificate = request["certificate"]
@@ -194,8 +197,9 @@ class Worker:
         except NoMajority as error:
             answer = {"outcome": "failed", "error": _text(error)}
         except AvpnError as error:
-            # Refused by rules: for sure only if nobody was asked to accept it.
-            answer = {"outcome": "unknown" if recorder.proposed else "failed", "error": _text(error)}
+            # Refused by rules: for sure only if nobody was asked to accept it, nor to bring it along.
+            maybe = recorder.proposed or recorder.left
+            answer = {"outcome": "unknown" if maybe else "failed", "error": _text(error)}
         except OSError as error:
             answer["error"] = _text(error)
         say("answer", op=order["op"], at=time.monotonic(), **answer)
@@ -222,7 +226,11 @@ class Worker:
                 recorder.built(what, value.version + 1)
             return change
 
-        outcome = proposer.propose(build)
+        def build_own(value: Value) -> Change | None:
+            """What it leaves with a voter for others to bring along, while somebody else is in the way."""
+            return self._change(order, view, value, crowded=True)[0]
+
+        outcome = proposer.propose(build, Sharing(build_own, view))
         certified = Certified(outcome.certificate, outcome.value)
         return _answer("decided" if outcome.changed else "seen", certified, order)
 
@@ -260,7 +268,9 @@ class Worker:
         certified = Certified(outcome.certificate, outcome.value)
         return _answer("decided" if outcome.changed else "seen", certified, order)
 
-    def _change(self, order: dict[str, Any], view: View, value: Value) -> tuple[Change | None, str]:
+    def _change(
+        self, order: dict[str, Any], view: View, value: Value, *, crowded: bool = False
+    ) -> tuple[Change | None, str]:
         """What this operation alone wants of the value: a newer record first, if there is one."""
         facts, kind = self._facts(value), order["kind"]
         mine: dict[EndpointId, LeaseId] = {}
@@ -274,7 +284,7 @@ class Worker:
             mine = self._something(view, value)
             digest = hashlib.sha256(f"{order['seed']} {order['op']}".encode()).digest()
             facts = replace(facts, wireguard=base64.b64encode(digest).decode())
-        wanted = wish(value, view, facts, mine)
+        wanted = wish(value, view, facts, mine, crowded=crowded)
         if wanted.record:
             return to_change(wanted, value, view, facts, self.signer), "record"
         own, slots = self.config.id, {}
