@@ -68,11 +68,14 @@ class Town(Voters):
         return False
 
     def start(self, number: int) -> None:
+        def view() -> View:
+            return self.views.get(number, self.chain.view)()
+
         self.acceptors[number] = Acceptor(
             self.directory / f"voter{number}.db",
             signer(number),
             node(number),
-            lambda: self.views.get(number, self.chain.view)(),
+            view,
             max_age=self.max_age,
             refresh=lambda: self.refresh(number),
             clock=lambda: _START + BLOCK_SECONDS * self.chain.height,

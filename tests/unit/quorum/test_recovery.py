@@ -335,14 +335,16 @@ def test_whoever_shows_something_else_is_passed_by(town: Town) -> None:
     town.voters.down = {1, 2}
     town.raise_to(1, before.certificate.hash, (3, 4, 5))
 
+    third, fourth = node(3), node(4)
+
     class Misleading(Direct):
-        def call(self, to: NodeId, request: Mapping[str, Any]) -> Any:
-            answer = super().call(to, request)
-            if request["op"] == "survey" and request["generation"] == 0 and to == node(4):
-                told = super().call(node(3), request)["surveyed"]
+        def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+            answer = super().call(node, request)
+            if request["op"] == "survey" and request["generation"] == 0 and node == fourth:
+                told = super().call(third, request)["surveyed"]
                 told["content"]["accepted"]["change"] = {}
                 told["content"]["certified"]["certificate"]["acceptances"] = []
-                return {"surveyed": {**told, "node": str(node(4))}}
+                return {"surveyed": {**told, "node": str(fourth)}}
             return answer
 
     assert EndpointId("late", 1, 0) in town.start(5, transport=Misleading(town.voters, node(5))).bound()
