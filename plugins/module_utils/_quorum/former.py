@@ -106,7 +106,7 @@ def positions(store: Store, network: str) -> tuple[Position, ...]:
     if state is not None and not state.gone:
         pending = store.pending(state)
         certified = state.certificate is not None
-        if certified or pending.accepted is not None:
+        if certified or pending.accepted is not None or pending.promised is not None:
             hash_ = state.hash if certified else None
             found.append(Position(state.generation, state.version, hash_, pending.accepted, pending.promised))
     return (*found, *(one.position for one in former(store, network)))

@@ -37,6 +37,7 @@ class Following:
         self._seconds = seconds
         self._founders = [voter.node for voter in record.founders]
         self.missing: list[tuple[NodeId, str]] = []  # founders that haven't begun, and how far they are
+        self.silent: list[NodeId] = []  # those of them that don't answer
 
     def wait(self, patience: float) -> Started | None:
         """What the generation began with; None if it hasn't within ``patience`` seconds, and ``missing`` says more."""
@@ -58,6 +59,7 @@ class Following:
         survey = Survey(self._channel, self._record, self._seconds)
         survey.ask(self._founders)
         generation = self._record.generation
+        self.silent = sorted(survey.silent)
         self.missing = sorted(survey.silent.items())
         self.missing += [
             (node, _progress(one, generation))

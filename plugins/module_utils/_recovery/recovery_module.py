@@ -89,9 +89,10 @@ def _followed(result: dict[str, Any], following: Following, record: NetworkRecor
         result["started"] = started.to_result()
         result["report"] += report.started_lines(record.generation, started)
         return result
-    missing = ", ".join(str(node) for node, _why in following.missing)
     result["report"] += report.waiting_lines(record.generation, patience, following.missing)
-    what = f"generation {record.generation} is on chain and hasn't begun after {patience} s; missing: {missing}"
+    what = f"generation {record.generation} is on chain and hasn't begun after {patience} s"
+    if following.silent:
+        what += f", and needs all founders; no answer from {', '.join(map(str, following.silent))}"
     return {**result, "failed": True, "msg": what}
 
 
