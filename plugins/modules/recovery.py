@@ -172,7 +172,8 @@ candidates:
       description: Its SHA-256, as O(base) takes it.
       type: str
     proof:
-      description: C(certified), C(base) (the record names it), C(named) (by O(base)), or C(accepted) (one host's word).
+      description: C(certified), C(base) (the record names it), C(begun) (a first version that a founder accepted, with
+        all founders' promises), C(named) (by O(base)), or C(accepted) (one host's word).
       type: str
     certified_by:
       description: Hosts that certified it.

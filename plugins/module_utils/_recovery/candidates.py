@@ -21,6 +21,7 @@ class Proof(str, Enum):
 
     CERTIFIED = "certified"  # by the voters that lead from the founders on chain to it, or from the base
     BASE = "base"  # the record on chain names its hash
+    BEGUN = "begun"  # a version 0 that a founder accepted, with all founders' word on what it had to begin with
     NAMED = "named"  # the tenant names its hash now
     ACCEPTED = "accepted"  # one host's word only; never chosen without being named
 
@@ -54,7 +55,8 @@ class HalfDone:
 class Candidate:
     """A value that a new generation can start from. ``halves``: what is half done after it, the highest ballot first.
 
-    ``holders``: hosts that say it's the newest they hold. ``signers``: who certified it.
+    ``holders``: hosts that say it's the newest they hold. ``signers``: who certified it. ``ballot``: the highest
+    under which a first version was accepted that isn't certified.
     """
 
     value: Value
@@ -63,6 +65,7 @@ class Candidate:
     holders: tuple[NodeId, ...]
     signers: tuple[NodeId, ...] = ()
     halves: tuple[HalfDone, ...] = ()
+    ballot: Ballot | None = None
 
     @property
     def generation(self) -> int:
@@ -73,9 +76,10 @@ class Candidate:
         return self.value.version
 
     @property
-    def rank(self) -> tuple[bool, int, int, int]:
-        """What is better than what: proven before somebody's word, then the newer."""
-        return (self.proof is not Proof.ACCEPTED, self.generation, self.version, len(self.holders))
+    def rank(self) -> tuple[bool, int, int, int, int]:
+        """What is better than what: proven before somebody's word, then the newer, then the higher ballot."""
+        counter = 0 if self.ballot is None else self.ballot.counter
+        return (self.proof is not Proof.ACCEPTED, self.generation, self.version, counter, len(self.holders))
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,11 @@ class Found:
 
     @property
     def contradiction(self) -> tuple[Candidate, Candidate] | None:
-        """Two proven values of the best one's version: voters have lied, and nobody but the tenant can choose."""
-        proven = [one for one in self.candidates if one.proof is not Proof.ACCEPTED]
+        """Two proven values of the best one's version: voters have lied, and nobody but the tenant can choose.
+
+        Several first versions may have been tried honestly; they keep the same.
+        """
+        proven = [one for one in self.candidates if one.proof not in (Proof.ACCEPTED, Proof.BEGUN)]
         if len(proven) < 2 or (proven[0].generation, proven[0].version) != (proven[1].generation, proven[1].version):
             return None
         return proven[0], proven[1]

@@ -111,7 +111,9 @@ class Survey:
 
 def _is_proven(position: Position, found: Found) -> bool:
     if position.hash is None:
-        return position.accepted is None or found.named(position.accepted.hash) is not None
+        # One that shows it without the proof doesn't keep others from being asked for it.
+        first = None if position.accepted is None else found.named(position.accepted.hash)
+        return position.accepted is None or (first is not None and first.proof is not Proof.ACCEPTED)
     candidate = found.named(position.hash)
     if candidate is None or candidate.proof is Proof.ACCEPTED:
         return False

@@ -18,6 +18,7 @@ from .._common.ids import NodeId
 from .._quorum.messages import majority
 from .._quorum.survey import Surveyed
 from .._quorum.value import MAX_VOTERS
+from .acceptable import accepted_by
 from .candidates import Candidate, Found, Proof
 
 NONE = "none"  # the base of a generation that starts empty
@@ -28,8 +29,8 @@ _USUAL = 3  # founders, unless more voters of before answer
 class Standing:
     """Who decides the network's next version, and who of them answers.
 
-    ``changed``: hosts that answer with another database than the voter's. ``start``: version 0 is yet to be agreed upon
-    a base, for which every founder has to answer.
+    ``changed``: hosts that answer with another database than the voter's. ``start``: version 0 is yet to be tried upon
+    a base, for which every founder has to answer; what a founder has accepted a majority can finish.
     """
 
     voters: tuple[Voter, ...]
@@ -91,7 +92,8 @@ def standing(record: NetworkRecord, found: Found, surveyed: Mapping[NodeId, Surv
     here = {voter: surveyed[voter.node] for voter in voters if voter.node in surveyed}
     answering = tuple(voter.node for voter, one in here.items() if one.incarnation == voter.incarnation)
     changed = tuple(voter.node for voter, one in here.items() if one.incarnation != voter.incarnation)
-    return Standing(voters, answering, changed, start=not certified and record.base is not None)
+    begun = certified or [one for one in found.candidates if one.proof is Proof.BEGUN]
+    return Standing(voters, answering, changed, start=not begun and record.base is not None)
 
 
 def refusal(standing_: Standing) -> str | None:
@@ -127,7 +129,8 @@ def propose(
             where="founders",
             remedy="Lease a member at a provider that runs this collection, or name a witness in the record",
         )
-    _check_between(candidate, nodes, surveyed)
+    if candidate is not None:
+        candidate = accepted_by(nodes, candidate, found, surveyed)
     left_out = [node for node in hearing if node not in nodes]
     if left_out:
         listed = ", ".join(map(str, left_out))
@@ -172,21 +175,6 @@ def _candidate(found: Found, wanted: Wanted) -> Candidate | None:
             "given out anew",
         )
     return found.best
-
-
-def _check_between(candidate: Candidate | None, nodes: Sequence[NodeId], surveyed: Mapping[NodeId, Surveyed]) -> None:
-    """A founder refuses to go back behind a generation that it has seen begin."""
-    if candidate is None:
-        return
-    for node in nodes:
-        positions = surveyed[node].positions if node in surveyed else ()
-        if any(one.version >= 0 and one.generation > candidate.generation for one in positions):
-            raise InvalidInput(
-                f"is of generation {candidate.generation}, and {node} holds a certified version of a later one, so it "
-                "would refuse the start",
-                where="base",
-                remedy="Choose the later one, or founders that hold nothing of it",
-            )
 
 
 def _able(

@@ -160,6 +160,7 @@ def _candidate(picture: Picture, one: Candidate) -> Iterator[str]:
     proof = {
         Proof.CERTIFIED: f"certified by {_names(map(str, one.signers))}",
         Proof.BASE: "the base that the record on chain names",
+        Proof.BEGUN: "accepted, with the promises of all founders, which prove what it begins with; not certified",
         Proof.NAMED: "named by you; not certified as far as can be told",
         Proof.ACCEPTED: "accepted, says who shows it; nobody shows a certificate. Used only if you name it",
     }

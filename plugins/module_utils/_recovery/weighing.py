@@ -5,7 +5,9 @@
 
 What a host shows is hostile until it's proven, from what the tenant itself wrote: certificates of the present
 generation from the founders in the record; of the generation before it, when the present one hasn't begun, from the
-value that the record names as its base. A value whose hash the tenant names is that value, certified or not.
+value that the record names as its base. A first version that a founder accepted and that isn't certified is proven by
+what its change brings along: the promises of all founders. A value whose hash the tenant names is that value, certified
+or not.
 """
 
 from __future__ import annotations
@@ -14,18 +16,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Union
 
-from .._chain.model import NetworkRecord
+from .._chain.model import NetworkRecord, View
 from .._common.errors import InvalidInput
 from .._common.ids import NodeId
-from .._quorum import codec
+from .._quorum import codec, rules, rules_recovery
 from .._quorum.authorship import verify_authorship
-from .._quorum.change import apply_change
-from .._quorum.errors import BadProof
+from .._quorum.change import Change, apply_change
+from .._quorum.errors import BadProof, RuleBroken
 from .._quorum.header import Header
 from .._quorum.messages import Certified
 from .._quorum.survey import Content, Surveyed
 from .._quorum.value import Value
 from .candidates import Candidate, Doubt, Found, HalfDone, Proof, Said
+
+# A version that a founder says it accepted must be good in itself; whether the chain was as it says, others have seen.
+_NOTHING_SEEN = View("", 2**62, 0, {}, {})
 
 
 def generations_to_ask(record: NetworkRecord, surveyed: Iterable[Surveyed], named: str | None = None) -> list[int]:
@@ -65,6 +70,8 @@ class _Weighing:
         # What a newer generation has begun with is all that the older one still means, but for who names it.
         newest = max((one.generation for one in candidates if one.proof is Proof.CERTIFIED), default=-1)
         kept = [one for one in candidates if one.generation >= newest or one.proof is Proof.NAMED]
+        # Nor does it matter what was tried before it was certified.
+        kept = [one for one in kept if one.generation != newest or one.proof is not Proof.BEGUN]
         return Found(tuple(kept), tuple(sorted(self.doubts, key=lambda one: (-one.generation, -one.version, one.node))))
 
     def _anchor(self, contents: Iterable[Content]) -> Anchor | None:
@@ -140,15 +147,17 @@ class _Weighing:
         raise BadProof(f"nothing on chain leads to version {value.version} of generation {value.generation}")
 
     def _accepted_first(self, one: Said, content: Content) -> None:
-        """A version 0 that was accepted and isn't certified: one voter's word, for want of anything better."""
+        """A version 0 that was accepted and isn't certified: one voter's word, unless its change has the proof."""
         if content.accepted is None:
             return
+        ballot = content.accepted.ballot
         try:
-            value = apply_change(None, "", content.accepted.parsed(self.record.owner))
+            change = content.accepted.parsed(self.record.owner)
+            value = apply_change(None, "", change)
             hash_ = codec.value_hash(value)
             if (value.network, value.generation) != (self.record.id, content.generation):
                 raise BadProof("is of another network or generation", where="change")
-            if hash_ != content.accepted.ballot.hash:
+            if hash_ != ballot.hash:
                 raise BadProof("makes another value than the ballot names", where="change")
             if content.generation == self.record.generation and not one.is_voter(self.record.founders):
                 raise BadProof("is said to be accepted by a host that is no founder", where="accepted")
@@ -156,10 +165,31 @@ class _Weighing:
         except InvalidInput as error:
             self._doubt(one, content.generation, -1, f"shows an accepted version 0 without proof: {error}")
             return
-        known = self.candidates.get(hash_)
-        proof = Proof.NAMED if hash_ == self.named else Proof.ACCEPTED
-        holders = tuple(sorted({one.node, *(known.holders if known is not None else ())}))
-        self.candidates[hash_] = replace(known, holders=holders) if known else Candidate(value, hash_, proof, holders)
+        proof = Proof.BEGUN if self._is_begun(change, value, hash_) else Proof.ACCEPTED
+        proof = Proof.NAMED if hash_ == self.named and proof is Proof.ACCEPTED else proof
+        known = self.candidates.get(hash_) or Candidate(value, hash_, proof, (), ballot=ballot)
+        holders = tuple(sorted({one.node, *known.holders}))
+        if known.ballot is not None:  # otherwise somebody showed the certificate
+            known = replace(known, ballot=max(known.ballot, ballot))
+            known = replace(known, proof=proof) if known.proof is Proof.ACCEPTED else known
+        self.candidates[hash_] = replace(known, holders=holders)
+
+    def _is_begun(self, change: Change, value: Value, hash_: str) -> bool:
+        """Whether the change of a first version is exactly what a voter would accept for the record's generation."""
+        record = value.record
+        if change.recovery is None or self.record.base is None or value.generation != self.record.generation:
+            return False
+        fixed = ("cidr", "founders", "base")  # the rest of a record may have changed since
+        if any(getattr(record, name) != getattr(self.record, name) for name in fixed):
+            return False
+        try:
+            old, accepted, newest = rules_recovery.check(self.record, change.recovery)
+            if accepted is not None:
+                rules.check(old, codec.value_hash(old), newest, _NOTHING_SEEN, change=accepted, vouched=True)
+        except (RuleBroken, InvalidInput):
+            return False
+        only = Change(record=(record, value.record_height), recovery=change.recovery)
+        return codec.value_hash(apply_change(None, "", only)) == hash_
 
     def _with_half(self, candidate: Candidate, one: Said, content: Content) -> Candidate:
         """The candidate with what this host accepted after it."""

@@ -167,7 +167,7 @@ def test_the_old_ones_come_back(town: Town, tmp_path: Path) -> None:
     # With the views of then: too old to vote on. The others have ended that generation.
     town.voters.views = {1: lambda: old_view, 2: lambda: old_view}
     with Proposer(
-        Direct(town.voters, node(1)), node(1), old_record, old_view.height, cache=kept, deadline=1, pauses=0.1
+        Direct(town.voters, node(1)), node(1), old_record, old_view.height, cache=kept, deadline=3, pauses=0.1
     ) as proposer:
         with pytest.raises(NoMajority, match="the view of the chain is") as error:
             proposer.propose(_claim(town, 1))
@@ -176,7 +176,7 @@ def test_the_old_ones_come_back(town: Town, tmp_path: Path) -> None:
     town.voters.views = {}
     with (
         Proposer(
-            Direct(town.voters, node(1)), node(1), old_record, old_view.height, cache=kept, deadline=1, pauses=0.1
+            Direct(town.voters, node(1)), node(1), old_record, old_view.height, cache=kept, deadline=3, pauses=0.1
         ) as proposer,
         pytest.raises(Exception, match="rule:generation"),
     ):
