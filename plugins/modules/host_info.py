@@ -35,6 +35,10 @@ node:
   description: The host, as C(provider/node).
   type: str
   returned: success
+drained:
+  description: Whether the host is to leave the voters of its networks (O(akash.avpn.peer#role:main:peer_drain)).
+  type: bool
+  returned: success
 height:
   description: Block height of the cached view, null if there is none.
   type: int

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .._chain.model import NetworkView, View
+from .._chain.model import NetworkView, View, Voter
 from .._chain.view import load_view, view_age
 from .._common.checked import present
 from .._common.errors import AvpnError, InvalidInput, NotPermitted, Unavailable
@@ -31,6 +31,7 @@ from .._quorum.change import Change, genesis
 from .._quorum.errors import NoMajority
 from .._quorum.locking import Acquire, Release, held
 from .._quorum.proposer import Proposer
+from .._quorum.resigning import Resigning
 from .._quorum.sharing import Sharing
 from .._quorum.signing import SeedSigner
 from .._quorum.store import Store
@@ -55,6 +56,7 @@ class Job:
     network: str
     facts: HostFacts
     endpoints: Mapping[EndpointId, LeaseId]
+    drain: bool = False  # the host is to leave the voters
 
 
 def run(paths: Paths, *, check: bool, deadline: float) -> dict[str, dict[str, Any]]:
@@ -153,12 +155,17 @@ def _concerns(config: HostConfig, entry: NetworkView, cached: LedgerCache) -> bo
     if config.provider in entry.participants():
         return True
     known = cached.load(entry.record.id, entry.record.generation, entry.record.founders)
-    return known is not None and config.id in known.value.hosts
+    if known is None:
+        return False
+    votes = any(voter.node == config.id for voter in known.value.voters)
+    return config.id in known.value.hosts or (config.drain and votes)
 
 
 def _job(paths: Paths, config: HostConfig, view: View, network: str, *, check: bool) -> Job:
     registry = Registry(paths.registry, config.wireguard_first_port)
-    if check:
+    entry = view.networks[network]
+    if check or not (config.provider in entry.participants() or registry.read().get(network)):
+        # A witness that is drained has no tunnel, and needs none to go.
         registered, path = registry.read().get(network), key_path(paths, network)
         port = registered.port if registered is not None else config.wireguard_first_port
         wireguard = public_key(path) if path.exists() else _NO_KEY
@@ -166,7 +173,7 @@ def _job(paths: Paths, config: HostConfig, view: View, network: str, *, check: b
         wireguard, port = prepare_tunnel(paths, registry, network)
     # The signing key is avpn's secret; its public part is filled in where the rounds run.
     facts = HostFacts(config.id, "", wireguard, config.wireguard_address, port, config.wireguard_mtu)
-    return Job(network, facts, local_endpoints(config, view, view.networks[network]))
+    return Job(network, facts, local_endpoints(config, view, entry), config.drain)
 
 
 def _attempt(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, deadline: float) -> dict[str, Any]:
@@ -210,6 +217,8 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
             watch=Watch(job.network, record.generation, store),
         ) as proposer,
     ):
+        me = Voter(facts.node, store.incarnation, facts.key)
+        resigning = Resigning(me, signer) if job.drain else None
         known = proposer.known
         if check or known is None:
             # Otherwise whoever proposes is told what is newer, and saves the question.
@@ -225,7 +234,9 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
                 start = _with_record(start, view)
                 wanted = allocate.wish(start, view, facts, job.endpoints)
             version = -1 if before is None else before.version
-            step = membership.wanted(start, view, caught=proposer.watch.caught)
+            step = membership.wanted(
+                start, view, caught=proposer.watch.caught, resigns=None if resigning is None else resigning.voter
+            )
             return {
                 "changed": bool(wanted) or before is None or start is not before or step is not None,
                 "version": version,
@@ -238,7 +249,7 @@ def _one(paths: Paths, view: View, client: PeerClient, job: Job, check: bool, de
                 "waiting": {str(endpoint): why for endpoint, why in wanted.waiting.items()},
             }
         outcome = proposer.propose(build, Sharing(build_own, view))
-        changes = reshape(store, proposer, view, facts.node, outcome.value)
+        changes = reshape(store, proposer, view, facts.node, outcome.value, resigning)
         newest = present(proposer.known, "the newest value").value
     for endpoint, slot in outcome.value.slots.items():
         old = before.slots.get(endpoint) if before is not None else None

@@ -59,6 +59,7 @@ class HostConfig:
     attach_driver: str = "netns"
     attach_path: str = "/run/netns/{namespace}-{index}"
     release_blocks: int = 10
+    drain: bool = False  # leave the voters of all networks, where the others can do without, and don't come back
     intervals: Intervals = field(default_factory=Intervals)
 
     @property
@@ -83,7 +84,7 @@ def parse(document: Any) -> HostConfig:
         document,
         "",
         required={"provider", "node", "chain", "peer", "wireguard", "gossip"},
-        optional={"peer_ranges", "attach", "release_blocks", "intervals"},
+        optional={"peer_ranges", "attach", "release_blocks", "drain", "intervals"},
     )
     peer = fields.obj(top["peer"], "peer", required={"address", "port"})
     wireguard = fields.obj(top["wireguard"], "wireguard", required={"address", "first_port", "mtu"})
@@ -108,6 +109,7 @@ def parse(document: Any) -> HostConfig:
         attach_driver=driver,
         attach_path=_path(attach.get("path", "/run/netns/{namespace}-{index}"), "attach.path"),
         release_blocks=fields.integer(top.get("release_blocks", 10), "release_blocks", least=1, most=100_000),
+        drain=_flag(top.get("drain", False), "drain"),
         intervals=_intervals(top.get("intervals", {})),
     )
 
@@ -119,9 +121,7 @@ def _chain(document: Any) -> ChainConfig:
         required={"chain_id", "endpoints"},
         optional={"own", "ca_file", "max_age", "carriers"},
     )
-    own = chain.get("own", False)
-    if not isinstance(own, bool):
-        raise InvalidInput("must be true or false", where="chain.own")
+    own = _flag(chain.get("own", False), "chain.own")
     endpoints = tuple(fields.items(chain["endpoints"], "chain.endpoints", _endpoint, most=16))
     carriers = tuple(fields.items(chain.get("carriers", ["audit"]), "chain.carriers", _carrier, most=8))
     if len(set(endpoints)) < (1 if own else 2) and "audit" in carriers:
@@ -137,6 +137,12 @@ def _chain(document: Any) -> ChainConfig:
         max_age=fields.integer(chain.get("max_age", 900), "chain.max_age", least=10, most=900),
         carriers=carriers,
     )
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput("must be true or false", where=where)
+    return value
 
 
 def _carrier(value: Any, where: str) -> str:

@@ -269,9 +269,10 @@ def _ask_for_reconciliation(
     from .._quorum.cache import LedgerCache
     from . import ledgers
     from .pending import pending, voters_pending
-    from .votes import caught
+    from .votes import caught, notes
 
     cache, waiting, liars = LedgerCache(paths.ledgers), {}, caught(paths)
+    drained = notes(paths, "drained")
     networks = identities.view.networks
     worth = ledgers.affordable(paths, {network: entry.record.owner for network, entry in networks.items()})
     for network, entry in networks.items():
@@ -282,7 +283,8 @@ def _ask_for_reconciliation(
         value = None if certified is None else certified.value
         reason = pending(identities.view, entry, value, config)
         liar = {one.voter for one in liars if (one.network, one.generation) == (network, record.generation)}
-        voters = voters_pending(identities.view, entry, value, config, liar) if reason is None else None
+        told = drained.get(network, "")
+        voters = voters_pending(identities.view, entry, value, config, liar, told) if reason is None else None
         # A host that should vote may be away for long, and a run of the whole is dear.
         if voters is not None and limits.take(f"voters {network}", every=_VOTERS_EVERY) == 0:
             reason = voters

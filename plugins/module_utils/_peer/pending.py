@@ -42,13 +42,29 @@ def pending(view: View, entry: NetworkView, value: Value | None, config: HostCon
 
 
 def voters_pending(
-    view: View, entry: NetworkView, value: Value | None, config: HostConfig, caught: Collection[Voter] = ()
+    view: View,
+    entry: NetworkView,
+    value: Value | None,
+    config: HostConfig,
+    caught: Collection[Voter] = (),
+    drained: str = "",
 ) -> str | None:
-    """Which change of voters waits, if it is this host's turn to make it, or only this host may know of it."""
-    if value is None or config.provider not in entry.participants():
+    """Which change of voters waits, if it is this host's turn to make it, or only this host may know of it.
+
+    ``drained``: words ``node/incarnation`` for those who said in the last run that they don't come; not before the
+    next one, which has another cause, they are asked again.
+    """
+    if value is None:
         return None
-    step = wanted(value, view, caught=caught)
-    if step is not None and step.removed not in caught and not has_turn(value, entry, config.id):
+    me = next((voter for voter in value.voters if config.drain and voter.node == config.id), None)
+    if me is None and config.provider not in entry.participants():
+        return None
+    words = set(drained.split())
+    found = [Voter(host.id, host.incarnation, host.signing_key) for host in view.hosts.values()] if words else []
+    without = [voter for voter in found if f"{voter.node}/{voter.incarnation}" in words]
+    step = wanted(value, view, without, caught, me)
+    own = step is not None and step.removed is not None and (step.removed == me or step.removed in caught)
+    if step is not None and not own and not has_turn(value, entry, config.id):
         return None
     return None if step is None else f"the voters are to be changed ({step})"
 

@@ -19,6 +19,7 @@ from .._quorum.cache import read_certified
 from .._quorum.requests import Update, parse_have
 from .._quorum.signing import FileSigner
 from .._quorum.survey import Position, Surveyed, show_cached, surveyed_from_json, with_cached
+from . import config as host_config
 from . import ledgers
 from .config import HostConfig
 from .hints import Hint
@@ -50,6 +51,8 @@ class Voter:
             refresh=refresh,
             alarm=lambda what: syslog.syslog(syslog.LOG_ALERT, what),
             line=paths.waiting,
+            # As it stands there now: a session may last for longer than what it began with.
+            drained=lambda: host_config.load(paths.host_config).drain,
         )
 
     def answer(self, document: dict[str, Any], caller: NodeId | str) -> dict[str, Any]:

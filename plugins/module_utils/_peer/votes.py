@@ -45,6 +45,22 @@ def votes(paths: Paths) -> Mapping[str, Votes]:
             database.close()
 
 
+def notes(paths: Paths, what: str) -> dict[str, str]:
+    """By network id, the words that this host's reconciliation left itself (``Store.write_note``)."""
+    if not paths.voter_database.exists():
+        return {}
+    database = None
+    try:
+        database = sqlite3.connect(f"file:{paths.voter_database}?mode=ro", uri=True, timeout=5)
+        rows = database.execute("SELECT key, value FROM meta WHERE key GLOB ?", (f"{what} *",)).fetchall()
+        return {key.rpartition(" ")[2]: str(word) for key, word in rows}
+    except sqlite3.Error:
+        return {}
+    finally:
+        if database is not None:
+            database.close()
+
+
 def caught(paths: Paths) -> list[Caught]:
     """Voters that this host has seen contradict themselves."""
     if not paths.voter_database.exists():

@@ -27,6 +27,7 @@ from .constants import MAX_LINKS
 from .contradiction import Vote
 from .errors import BadProof, Recalling, RuleBroken, Unseen
 from .evidence import Statement, check_ready
+from .leaving import come_back
 from .messages import Acceptance, Certificate, Certified, Instance, Promise, check_promises, check_voter, follow
 from .requests import (
     Accept,
@@ -41,6 +42,7 @@ from .requests import (
     parse_request,
     parse_survey,
 )
+from .resigning import check_willing
 from .rules import check
 from .signing import Signer
 from .store import NetworkState, Pending, Store
@@ -61,6 +63,7 @@ class Acceptor:
     clock: Unix seconds; milliseconds: time since boot, for holds.
     alarm: told, in words, what the operators should know.
     line: directory for those who wait for their turn.
+    drained: whether this host's team takes it out of voting.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Acceptor:
         milliseconds: Callable[[], int] | None = None,
         alarm: Callable[[str], None] | None = None,
         line: Path | None = None,
+        drained: Callable[[], bool] = lambda: False,
     ) -> None:
         self.store = Store(path, milliseconds=milliseconds)
         self._line = Line(Path(f"{os.fspath(path)}.waiting") if line is None else line)
@@ -86,6 +90,7 @@ class Acceptor:
         self._refresh = refresh
         self._clock = clock
         self._alarm = alarm or (lambda _what: None)
+        self._drained = drained
 
     def handle(self, request: Any, identities: Collection[NodeId | str]) -> dict[str, Any]:
         """The answer (``answers``, as JSON) to a request with ``op``, ``network`` and ``as``.
@@ -112,8 +117,10 @@ class Acceptor:
         try:
             state = raising.state_of(self.store, entry.record, view.height)
             self._check_caller(caller, entry, state)
-            joins = isinstance(request, (Learn, ReadyRequest)) and self._may_join(entry)
-            if state.gone and not joins:
+            if isinstance(request, ReadyRequest):
+                me = Voter(self.node, self.store.incarnation, self._signer.public_key)
+                check_willing(self._drained(), me, state.voters)
+            if state.gone and not (isinstance(request, (Learn, ReadyRequest)) and self._may_join(entry)):
                 return answers.Left(self.store.links(state, None, state.version + 1))
             return self._dispatch(request, caller, state, view)
         except RuleBroken as error:
@@ -200,6 +207,8 @@ class Acceptor:
                 self.store.add_evidence(
                     state, known.instance.version, "two certificates", known.to_json(), certificate.to_json()
                 )
+            if state.gone and version == state.version and request.value is not None:
+                come_back(self.store, state, request.value)
             return answers.Learned(state.version)
         certified = None
         if request.value is not None:
@@ -223,7 +232,8 @@ class Acceptor:
 
     def _may_join(self, entry: NetworkView) -> bool:
         """Whether this host could vote (again): one that left keeps nothing unless it could."""
-        return self.node.provider in entry.participants() or self.node in entry.record.witnesses
+        able = self.node.provider in entry.participants() or self.node in entry.record.witnesses
+        return able and not self._drained()
 
     def _leave(self, request: Leave, state: NetworkState) -> Answer:
         """Go, if those who decide now are shown to hold what this host holds."""
@@ -273,7 +283,8 @@ class Acceptor:
             state = self._begun(database, state)
             if instance.version == state.version + 1:
                 state = self._promoted(database, state, certificate) or state
-        if (instance.version, certificate.hash) != (state.version, state.hash):
+        # One that left knows the version it left with, and doesn't hold it.
+        if state.gone or (instance.version, certificate.hash) != (state.version, state.hash):
             return answers.Lacking(state.have)
         # What is said to be held is looked at: a damaged database must not say so.
         present(self.store.value(state), f"the value of {state.network}")

@@ -1,13 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""When a host that voted may drop a network's value, by what it has itself (``acceptor``: by what it is shown)."""
+"""When a host that voted may drop a network's value, by what it has itself (``acceptor``: by what it is shown), and
+how it comes back."""
 
 from __future__ import annotations
 
+from .._common.checked import present
 from .._common.ids import NodeId
+from . import codec
+from .errors import BadProof
 from .messages import Certified
-from .store import Store
+from .store import NetworkState, Store
+from .value import Value
 
 
 def leave(store: Store, here: NodeId, network: str, known: Certified | None) -> bool:
@@ -29,6 +34,19 @@ def leave(store: Store, here: NodeId, network: str, known: Certified | None) -> 
             return False
         store.leave(database, now, tuple(link for link in known.trail() if link.version > now.version))
     return True
+
+
+def come_back(store: Store, state: NetworkState, value: Value) -> None:
+    """Hold again what this host left with, where nothing was agreed since. BadProof if it isn't that.
+
+    It never voted for the version after it, for others were its voters; so there is nothing that it could forget.
+    """
+    if codec.value_hash(value) != state.hash:
+        raise BadProof("is not what this host left with", where="value")
+    certificate = present(state.certificate, f"the certificate of {state.network}")
+    with store.transaction() as database:
+        if store.network(state.network) == state:
+            store.certify(database, state, Certified(certificate, value))
 
 
 def serves(store: Store, here: NodeId, network: str) -> bool:

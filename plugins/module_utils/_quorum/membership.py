@@ -10,14 +10,17 @@ hold leases, then witnesses where those are too few. Whoever votes stays as long
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .._chain.model import HostRecord, Lease, NetworkRecord, NetworkView, View, Voter
 from .._common.ids import NodeId
 from .constants import RELEASE_BLOCKS
 from .fence import rests_until
+from .resigning import enough
 from .value import MAX_VOTERS, Value
+
+_RESIGNS = "is drained"
 
 
 @dataclass(frozen=True)
@@ -34,22 +37,40 @@ class Step:
         return f"{' '.join(parts)}: {self.why}"
 
 
-def wanted(value: Value, view: View, without: Collection[Voter] = (), caught: Collection[Voter] = ()) -> Step | None:
+def wanted(
+    value: Value,
+    view: View,
+    without: Collection[Voter] = (),
+    caught: Collection[Voter] = (),
+    resigns: Voter | None = None,
+) -> Step | None:
     """The next change of the voters of ``value``; None if they are as they should be.
 
     ``without``: hosts that couldn't be made ready, and are passed by. ``caught``: those known here to have contradicted
-    themselves. None as well while view and value are of different records: leases belong to members by the record, so
-    by a newer one than the view's, or an older one than the chain's, hosts seem to have left whose members were just
-    given another deployment.
+    themselves. ``resigns``: the one that asks to be taken out, which is granted after all others who have to go, if
+    enough vote then. None as well while view and value are of different records: leases belong to members by the
+    record, so by a newer one than the view's, or an older one than the chain's, hosts seem to have left whose members
+    were just given another deployment.
     """
     if rests_until(value, view.height) is not None:
         return None
-    network, without = view.networks[value.network], {*without, *caught}
+    network, without = view.networks[value.network], {*without, *caught, *(() if resigns is None else (resigns,))}
     if network.record != value.record or view.height < value.record_height:
         return None
     leaving = {
         voter: why for voter in value.voters if (why := _reason(value, network, view, voter, caught)) is not None
     }
+    step = _step(value, network, view, leaving, without)
+    if resigns is None or resigns not in value.voters or leaving:
+        return step
+    last = _step(value, network, view, {resigns: _RESIGNS}, without)
+    return step if last is None or not enough(len(value.voters), len(last.voters)) else last
+
+
+def _step(
+    value: Value, network: NetworkView, view: View, leaving: Mapping[Voter, str], without: Collection[Voter]
+) -> Step | None:
+    """What comes first when these may leave."""
     staying = [voter for voter in value.voters if voter not in leaving]
     coming = _coming(value, network, view, staying, without)
     removed = next(iter(leaving), None)

@@ -14,6 +14,7 @@ from .constants import RELEASE_BLOCKS
 from .errors import BadProof
 from .evidence import Evidence, check_ready
 from .membership import gone, matches
+from .resigning import enough
 from .rule_context import Context, refuse
 from .value import MAX_VOTERS
 
@@ -98,8 +99,6 @@ def _check_removed(context: Context, voter: Voter, evidence: Evidence, heights: 
         return
     resigned, caught = evidence.resignation, evidence.contradiction
     about = (parent.network, parent.generation, parent.version, context.parent_hash)
-    if resigned is not None and resigned.is_of(*about) and resigned.by(voter):
-        return
     if caught is not None and caught.by(voter, parent.network, parent.generation):
         return
     record = context.host_record(node)
@@ -107,6 +106,12 @@ def _check_removed(context: Context, voter: Voter, evidence: Evidence, heights: 
         return
     if context.vouched and record is None:
         return  # it may have been replaced when that could be seen
+    if resigned is not None and resigned.is_of(*about) and resigned.by(voter):
+        after = len(context.child.voters)
+        if enough(len(parent.voters), after):
+            return
+        stays = any(not gone(parent.record, context.leases.values(), node, height) for height in heights)
+        refuse(stays, "voters-few", f"{node} resigns, and only {after} would vote without it", _WHERE)
     for height in heights:
         refuse(
             not gone(parent.record, context.leases.values(), node, height),

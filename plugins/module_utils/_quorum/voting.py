@@ -20,6 +20,7 @@ from .membership import Step, wanted
 from .messages import Certified, majority
 from .proposer import Proposer
 from .requests import Leave, ReadyRequest
+from .resigning import DRAINED, Resigning
 from .value import Value
 
 _MOST_LEAVERS = 16  # told in one run
@@ -55,9 +56,12 @@ class Membership:
     seconds: float = 10.0  # for the hosts to be brought up to the newest value
     steps: list[Step] = field(default_factory=list)
     waiting: dict[NodeId, str] = field(default_factory=dict)
+    resigning: Resigning | None = None  # this host's own voter, if it is to go
+    drained: set[Voter] = field(default_factory=set)  # asked to come, and said that their teams drain them
     _without: set[Voter] = field(default_factory=set)
     _asked: set[Step] = field(default_factory=set)
     _ready: dict[NodeId, Statement] = field(default_factory=dict)
+    _refusals: dict[NodeId, answers.RejectedBy] = field(default_factory=dict)
     _about: str = ""  # the hash of the value that those are ready for
     _hopeless: bool = False
     _last: tuple[int, Step] | None = None
@@ -108,6 +112,8 @@ class Membership:
                 statement = answer.statement
                 if statement.is_of(*position) and statement.by(by_node[node]):
                     found[node] = statement
+            if isinstance(answer, answers.RejectedBy):
+                self._refusals[node] = answer
             if len(found) >= majority(voters) and (needed is None or needed in found):
                 question.hurry(_SOON)
         return found
@@ -126,7 +132,8 @@ class Membership:
         return None
 
     def _wanted(self, value: Value) -> Step | None:
-        return wanted(value, self.view, self._without, self.proposer.watch.caught)
+        resigns = None if self.resigning is None else self.resigning.voter
+        return wanted(value, self.view, self._without, self.proposer.watch.caught, resigns)
 
     def _complete(self, parent: Certified, change: Change) -> Change | None:
         """The change with what the hosts say about its parent; None if they don't while others are held back."""
@@ -140,7 +147,10 @@ class Membership:
             return None
         statements = tuple(statement for _node, statement in sorted(self._ready.items()))
         caught = None if step.removed is None else self.proposer.watch.caught.get(step.removed)
-        return replace(change, evidence=Evidence(self.view.height, statements, contradiction=caught))
+        resignation = None
+        if self.resigning is not None and step.removed == self.resigning.voter:
+            resignation = self.resigning.statement(parent)
+        return replace(change, evidence=Evidence(self.view.height, statements, resignation, caught))
 
     def _ask(self, step: Step, seconds: float) -> bool:
         """Ask the hosts of a step whether they are ready for the value known here; tells whether enough are."""
@@ -162,7 +172,11 @@ class Membership:
         """Without this step in this run: the one that should come isn't ready, or else too few answer for any."""
         if step.added is not None and step.added.node not in self._ready:
             self._without.add(step.added)
-            self.waiting[step.added.node] = "doesn't say that it is ready to vote"
+            refusal = self._refusals.get(step.added.node)
+            if refusal is not None and refusal.rule == DRAINED:
+                self.drained.add(step.added)
+            why = "doesn't say that it is ready to vote"
+            self.waiting[step.added.node] = why if refusal is None else f"{why}: {refusal.what}"
             return
         self.waiting.update({one.node: "doesn't answer" for one in step.voters if one.node not in self._ready})
         self._hopeless = True

@@ -38,6 +38,7 @@ def gather(paths: Paths) -> dict[str, Any]:
     runs = report.read(paths.host_state / "reconcile.json")
     return {
         "node": str(host.id),
+        "drained": host.drain,
         "height": view.height if view else None,
         "view_age": max(0, int(time.time() - view.time)) if view else None,
         "networks": {
@@ -53,7 +54,7 @@ def gather(paths: Paths) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> list[str]:
     """The same for people, in lines."""
     age = "never read" if found["height"] is None else f"height {found['height']}, {found['view_age']} s old"
-    lines = [f"{found['node']}: chain {age}", _run_line(found)]
+    lines = [f"{found['node']}: chain {age}", _run_line(found), *_drained(found)]
     rows = [("NETWORK", "LEDGER", "APPLIED", "MANIFEST", "ENFORCED", "PEERS", "ENDPOINTS")]
     for network, state in found["networks"].items():
         applied = state["applied"] or {}
@@ -150,6 +151,20 @@ def _run_line(found: dict[str, Any]) -> str:
         if last.get(note):
             what += f" ({last[note]})"
     return what
+
+
+def _drained(found: dict[str, Any]) -> list[str]:
+    """Where a host that is drained votes still."""
+    if not found["drained"]:
+        return []
+    voting = [
+        f"{state['name'] or '?'} {network[:8]}"
+        for network, state in found["networks"].items()
+        if found["node"] in state["voters"]
+    ]
+    if not voting:
+        return ["drained: votes nowhere any more"]
+    return [f"drained: votes in {', '.join(voting)} until somebody can take its place"]
 
 
 def _pair(value: Any) -> str:

@@ -32,6 +32,8 @@ def test_a_good_file_is_read() -> None:
     assert found.id == P1
     assert found.chain.own
     assert found.attach_path == "/run/netns/{namespace}-{index}"
+    assert not found.drain
+    assert config.parse(changed("drain", True)).drain
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,7 @@ def test_a_good_file_is_read() -> None:
         ("attach.driver", "shell", "attach.driver"),
         ("attach.path", "/run/../etc", "attach.path"),
         ("release_blocks", True, "release_blocks"),
+        ("drain", "yes", "drain"),
         ("intervals.view", 0, "intervals.view"),
         ("intervals.other", 1, "intervals.other"),
     ],

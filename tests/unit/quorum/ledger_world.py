@@ -198,6 +198,7 @@ class Voters:
         self.views: dict[int, Callable[[], View]] = {}
         self.acceptors: dict[int, Acceptor] = {}
         self.down: set[int] = set()
+        self.drained: set[int] = set()
         for number in range(1, chain.voters + 1):
             self.start(number)
             chain.incarnations[number] = self.acceptors[number].store.incarnation
@@ -221,6 +222,7 @@ class Voters:
             node(number),
             view,
             clock=lambda: 1_700_000_000 + self.chain.height,
+            drained=lambda: number in self.drained,
         )
 
     def number(self, of: NodeId) -> int:

@@ -26,7 +26,13 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
     Instance,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.proposer import Proposer
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Fetch, Learn, Leave, Prepare
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import (
+    Fetch,
+    Learn,
+    Leave,
+    Prepare,
+    ReadyRequest,
+)
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.voting import Membership
 
 
@@ -201,6 +207,23 @@ def test_one_that_left_can_come_back(town: Town) -> None:
     town.chain.deploy("more", 99, 4)
     assert allocate(town.voters, 4).changed
     assert town.names(town.known(2, by=4).value) == {1, 2, 4}
+
+
+def test_one_that_left_comes_back_to_the_very_version(town: Town) -> None:
+    """Nothing was agreed since. It takes that value and no other, and doesn't say that it holds it before."""
+    fact = tombstone(town)
+    town.chain.lease(12, 2, oseq=2)
+    asked = ReadyRequest(fact.certificate)
+    assert isinstance(ask(town, 2, asked), answers.Lacking)
+    other = replace(fact.value, locks={}, record_height=fact.value.record_height + 1)
+    with pytest.raises(AvpnError, match="left with"):
+        ask(town, 2, Learn(fact.certificate, other))
+    assert kept(town, 2)["values"] == 0
+    assert ask(town, 2, Learn(fact.certificate)) == answers.Learned(fact.value.version)
+    assert isinstance(ask(town, 2, asked), answers.Lacking)
+    assert ask(town, 2, Learn.of(fact, None)) == answers.Learned(fact.value.version)
+    assert isinstance(ask(town, 2, asked), answers.Ready)
+    assert town.known(2, by=1) == fact
 
 
 def test_it_goes_by_itself_when_its_own_ledger_shows_it(town: Town) -> None:

@@ -290,18 +290,6 @@ def test_nobody_goes_by_a_view_that_is_older_than_the_record(scene: Scene) -> No
     assert wanted(replace(scene.value, record_height=behind.height + 1), behind) is None
 
 
-def test_who_resigns_goes(scene: Scene) -> None:
-    scene.child(scene.change(None, 3, resignation=scene.said("resignation", 3)))
-    scene.refused("voter-removal", scene.change(None, 3, resignation=scene.said("resignation", 1)))
-    forged = replace(scene.said("resignation", 3), signature=scene.said("resignation", 1).signature)
-    scene.refused("voter-removal", scene.change(None, 3, resignation=forged))
-    of_ready = replace(scene.said("ready", 3), kind="resignation")
-    scene.refused("voter-removal", scene.change(None, 3, resignation=of_ready))
-    old = scene.said("resignation", 3)
-    scene.agree_on_record()
-    scene.refused("voter-removal", scene.change(None, 3, resignation=old))
-
-
 def test_another_database_replaces_the_one_before(scene: Scene) -> None:
     scene.chain.founded = {number: incarnation(number) for number in (1, 2, 3)}
     scene.chain.incarnations[3] = "5" * 32

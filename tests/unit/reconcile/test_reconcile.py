@@ -15,7 +15,13 @@ import pytest
 
 from ansible_collections.akash.avpn.plugins.action import pull_environment
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError, InvalidInput, Unavailable
-from ansible_collections.akash.avpn.plugins.module_utils._reconcile import environment, report, requests, settings
+from ansible_collections.akash.avpn.plugins.module_utils._reconcile import (
+    environment,
+    report,
+    requests,
+    settings,
+    status,
+)
 from ansible_collections.akash.avpn.plugins.module_utils._reconcile.repository import Mirror
 from ansible_collections.akash.avpn.plugins.module_utils._reconcile.settings import Repository
 
@@ -42,6 +48,23 @@ def commit(path: pathlib.Path, text: str, *options: str) -> str:
     git(path, "add", ".")
     git(path, "commit", "-q", "-m", text, *options)
     return git(path, "rev-parse", "HEAD")
+
+
+# --- what people are shown
+
+
+def test_a_host_that_is_drained_says_where_it_votes_still() -> None:
+    state = {"name": "prod", "ledger": None, "manifest": None, "contradictions": [], "applied": None}
+    found = {"node": "p/n1", "drained": True, "height": None, "problems": {}, "runs": [], "last_good": None}
+
+    def lines(**voters: list[str]) -> list[str]:
+        return status.table({**found, "networks": {name * 64: {**state, "voters": of} for name, of in voters.items()}})
+
+    assert "drained: votes nowhere any more" in lines(a=["p/n2"], b=[])
+    line = "drained: votes in prod aaaaaaaa until somebody can take its place"
+    assert line in lines(a=["p/n1", "p/n2"], b=["p/n2"])
+    found["drained"] = False
+    assert not any("drained" in one for one in lines(a=["p/n1"]))
 
 
 # --- settings
