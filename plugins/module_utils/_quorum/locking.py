@@ -16,7 +16,8 @@ from .._common.ids import NodeId
 from .constants import token_of
 from .drafting import Draft
 from .fence import rests_until, why
-from .value import MAX_LOCKS, Lock, Value
+from .rules_locks import of_provider
+from .value import MAX_LOCKS, MAX_PROVIDER_LOCKS, Lock, Value
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ class Acquire:
             if before.expires >= expires:
                 return Draft()
             return Draft(locks={self.name: replace(before, expires=expires, height=self.height, batch="")})
-        if before is None and len(parent.locks) >= MAX_LOCKS:
-            raise Unavailable(f"the network has {MAX_LOCKS} locks already", where=f"lock {self.name}")
+        dropped = self._room(parent, node, before)
         lock = Lock(
             holder=node,
             token=token_of(parent.generation, parent.version + 1),
@@ -53,7 +53,21 @@ class Acquire:
             height=self.height,
             batch="",
         )
-        return Draft(locks={self.name: lock})
+        return Draft(locks={**dropped, self.name: lock})
+
+    def _room(self, parent: Value, node: NodeId, before: Lock | None) -> dict[str, None]:
+        """What makes room for one more lock: this host's own that have expired, where there is none; empty if there
+        is some. Unavailable if there is none to be made."""
+        more = before is None or before.holder.provider != node.provider
+        many = more and of_provider(parent, node.provider) >= MAX_PROVIDER_LOCKS
+        full = before is None and len(parent.locks) >= MAX_LOCKS
+        if not (many or full):
+            return {}
+        own = {name: None for name, lock in parent.locks.items() if lock.holder == node and lock.expires < self.height}
+        if not own:
+            what = f"this provider has {MAX_PROVIDER_LOCKS} locks" if many else f"the network has {MAX_LOCKS} locks"
+            raise Unavailable(f"{what} already", where=f"lock {self.name}", remedy="Give one back that isn't needed")
+        return own
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .._common.ids import EndpointId, LeaseId, NodeId
 MAX_SLOTS = 16_384
 MAX_HOSTS = 1_024
 MAX_LOCKS = 256
+MAX_PROVIDER_LOCKS = 64  # of all hosts of one provider, so that no provider takes them all
 MAX_VOTERS = 5
 
 

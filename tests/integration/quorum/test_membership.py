@@ -23,7 +23,7 @@ from quorum_site import Host, Site, module_result, opened
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import LeaseId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.cache import LedgerCache
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.change import apply_change, change_from_json
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import genesis_parent, value_hash
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.codec import value_from_bytes, value_hash
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import Certified
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.value import Value
 
@@ -35,6 +35,9 @@ _WITNESS = """
 CREATE TABLE witnessed (version INTEGER NOT NULL, change BLOB NOT NULL);
 CREATE TRIGGER witness AFTER INSERT ON changes BEGIN
     INSERT INTO witnessed VALUES (NEW.version, NEW.change);
+END;
+CREATE TRIGGER beginning AFTER UPDATE OF snapshot ON networks WHEN NEW.snapshot_version = 0 BEGIN
+    INSERT INTO witnessed VALUES (0, NEW.snapshot);
 END;
 """
 
@@ -95,10 +98,11 @@ class Town:
                 assert self.changes.setdefault(version, change) == change
 
     def values(self) -> Iterator[Value]:
-        """Every version of the ledger, from its changes."""
-        record = self.site.chain.record()
-        value, parent = None, genesis_parent(record.id, record.generation, record.base)
-        for version in range(len(self.changes)):
+        """Every version of the ledger, from the first, which is kept whole, and the changes since."""
+        value = value_from_bytes(self.changes[0], "the first version")
+        yield value
+        parent = value_hash(value)
+        for version in range(1, len(self.changes)):
             change = change_from_json(json.loads(self.changes[version]), "change", OWNER)
             value = apply_change(value, parent, change)
             parent = value_hash(value)
