@@ -53,7 +53,8 @@ def test_a_provider_has_a_share_of_the_locks(scene: Scene) -> None:
 
 def test_what_a_provider_had_before_the_limit_it_may_renew(scene: Scene) -> None:
     crowd(scene, node(1), count=MAX_PROVIDER_LOCKS + 3)
-    scene.child(scene.sign(1, Draft(locks={"l0": scene.lock(1, token=1).locks["deploy"]})))
+    later = scene.lock(1, token=1, expires=scene.chain.height + 60).locks["deploy"]
+    scene.child(scene.sign(1, Draft(locks={"l0": later})))
     scene.child(scene.sign(1, Draft(locks={"l0": None})))
     refused("lock-many", scene, scene.sign(1, Draft(locks={"l0": None, "more": scene.lock(1).locks["deploy"]})))
 
