@@ -87,11 +87,6 @@ class Desk:
         return tuple(found)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
 def test_strangers_learn_nothing(desk: Desk) -> None:
     fetch = Fetch(desk.parent.value.network)
     for caller, fields in ((4, {}), (1, {"network": "0" * 64})):

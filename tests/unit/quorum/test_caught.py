@@ -34,16 +34,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.store import St
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.watching import Watch
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
-
-
 def voter_of(chain: Any, number: int) -> Voter:
     return Voter(node(number), chain.incarnations[number], signer(number).public_key)
 

@@ -30,16 +30,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.leaving import 
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.requests import Accept, Fetch, Learn, Recall
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
-
-
 def boot(voters: Voters, number: int, kept: Path | None = None) -> None:
     """Another boot of a voter's host; with ``kept``, with an earlier copy of its disk."""
     voters.acceptors[number].store.close()

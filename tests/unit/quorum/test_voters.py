@@ -71,11 +71,6 @@ class Town:
         return {self.voters.number(voter.node) for voter in value.voters}
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
-
-
 def test_a_provider_that_left_is_replaced_by_one_that_came(town: Town) -> None:
     town.come(4)
     town.go(2)
