@@ -19,7 +19,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._chain.model import Vot
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._quorum import answers
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.contradiction import Contradiction, vote_json
-from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, Rejected
+from ansible_collections.akash.avpn.plugins.module_utils._quorum.errors import NoMajority, OutcomeUnknown, Rejected
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import (
     Acceptance,
     Ballot,
@@ -207,6 +207,25 @@ def test_a_proposer_leaves_out_whoever_denies_what_it_accepted(town: Town) -> No
     assert allocate(town.voters, 1, liar, watch=known_by(town, 1)).changed
     certificate = town.known(1).certificate
     assert {one[0] for one in certificate.acceptances} == {node(1), node(2)}
+
+
+def test_an_acceptance_that_gives_a_voter_away_does_not_count(town: Town) -> None:
+    """1 has seen that 3 promised a higher ballot. 3 has forgotten that, promises this one and accepts it."""
+    town.chain.deploy("more", 14, 1)
+    certificate, three = town.known(1).certificate, voter_of(town.chain, 3)
+    instance = replace(certificate.instance, version=certificate.instance.version + 1, parent=certificate.hash)
+    forgotten = Promise(instance, Ballot(50, node(2), RUN, "2" * 64), three.node, three.incarnation, None)
+    with town.voters.acceptors[1].store.transaction() as database:
+        assert see(database, [forgotten.signed(signer(3))], [three]) == []
+    town.voters.down = {2}
+    watch = known_by(town, 1)
+    with pytest.raises(OutcomeUnknown, match="has contradicted itself"):
+        allocate(town.voters, 1, deadline=2.5, watch=watch)
+    assert set(watch.caught) == {three}
+    assert isinstance(watch.caught[three].second, Acceptance) or isinstance(watch.caught[three].first, Acceptance)
+    town.voters.down = set()
+    assert allocate(town.voters, 1, watch=known_by(town, 1)).changed
+    assert {one[0] for one in town.known(1).certificate.acceptances} == {node(1), node(2)}
 
 
 def test_a_frozen_voter_still_counts_in_how_many_are_needed(town: Town) -> None:

@@ -90,13 +90,15 @@ def test_a_lock_is_not_brought_along_though_it_may_follow(town: Town) -> None:
     assert town.sharing(2).joined(town.parent, own, [change_json(locked(town, 3))]) == own
 
 
-def test_a_new_record_or_other_voters_go_alone(town: Town) -> None:
-    drafts = [change_json(town.draft(3))]
+def test_a_new_record_or_other_voters_go_alone(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The voters would refuse anything along with them, and the proposer doesn't even try."""
+    drafts, checks = [change_json(town.draft(3))], counted(monkeypatch)
     for own in (
         Change(record=(town.chain.record(), town.chain.height + 1)),
         Change(voters=town.parent.value.voters[:2], evidence=Evidence(5)),
     ):
         assert town.sharing(2).joined(town.parent, own, drafts) == own
+    assert checks == []
 
 
 def test_what_would_make_the_value_too_long_stays_behind(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
