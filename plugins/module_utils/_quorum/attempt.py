@@ -12,9 +12,12 @@ from .._chain.model import Voter
 from .._common.errors import AvpnError
 from .._common.ids import NodeId
 from . import answers
+from .change import Change
 from .errors import NoMajority, OutcomeUnknown, Rejected
 from .messages import Acceptance, Certificate, majority
 from .value import Value
+
+_MANY = 500  # slots in a change that isn't sent to more voters than need be
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ class Attempt:
             self.excuses[node] = str(answer)
         else:
             self.excuses[node] = "gave an answer to another question"
+
+    def spare(self, change: Change, child: Value, voters: Sequence[Voter]) -> list[NodeId]:
+        """Who needn't be asked to accept what a majority promises: with a change as large as the value, reading it is
+        most of the time. Those are sent the value once it's certified; or the change, if one of the majority fails.
+        """
+        if len(change.slots) < _MANY or 2 * len(change.slots) < len(child.slots):
+            return []
+        return [voter.node for voter in voters if voter.node not in self.promises]
 
     def refuse_hopeless(self, voters: Sequence[Voter], where: str) -> None:
         """Raise Rejected once so many voters refuse by rules that no majority is left."""

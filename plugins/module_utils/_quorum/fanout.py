@@ -11,14 +11,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from .._common import canonical
 from .._common.errors import AvpnError, Unavailable
 from .._common.ids import NodeId
-from .answers import Answer, Lacking, parse_answer
+from .answers import Accepted, Answer, Lacking, parse_answer
 
+T = TypeVar("T")
 CatchUp = Callable[["tuple[int, int] | None"], Mapping[str, Any]]
 
 
@@ -30,11 +31,16 @@ class Transport(Protocol):
 
 
 class Question:
-    """One request to several voters: until when (monotonic) answers are waited for, and who has been sent it."""
+    """One request to several voters: until when (monotonic) answers are waited for, and who has been sent it.
 
-    def __init__(self, seconds: float) -> None:
+    ``spare``: voters that are sent it only after ``patience`` seconds, or once somebody else doesn't accept it.
+    """
+
+    def __init__(self, seconds: float, spare: Collection[NodeId] = (), patience: float = 0.0) -> None:
         self.began = time.monotonic()
         self.until = self.began + seconds
+        self.spare = spare
+        self.spare_at = self.began + patience
         self.over = False
         self.sent: set[NodeId] = set()
 
@@ -54,6 +60,7 @@ class Fanout:
         self._lock = threading.Lock()
         self._queues: dict[NodeId, queue.SimpleQueue[Callable[[], None] | None]] = {}
         self._threads: list[threading.Thread] = []
+        self._untold: list[Callable[[], None]] = []
         self.nodes: tuple[NodeId, ...] = ()
         self.turn_to(nodes)
 
@@ -89,13 +96,27 @@ class Fanout:
         answers: queue.SimpleQueue[tuple[NodeId, Answer | AvpnError]] = queue.SimpleQueue()
         chosen = list(self.nodes if nodes is None else nodes)
         encoded = canonical.Encoded(request)
-        for node in chosen:
-            self._put(node, encoded, catch_up, answers.put, None if even_late else question)
+        spare = [node for node in chosen if node in question.spare]
+        asked = [node for node in chosen if node not in spare]
+
+        def put(nodes: Iterable[NodeId]) -> None:
+            for node in nodes:
+                self._put(node, encoded, catch_up, answers.put, None if even_late else question)
+
+        put(asked)
         try:
-            for _unused in chosen:
-                yield answers.get(timeout=max(0.0, question.until - time.monotonic()))
-        except queue.Empty:
-            return
+            for count, _unused in enumerate(chosen):
+                if spare and count >= len(asked):
+                    put(spare)
+                    spare = []
+                answer = _next(answers, min(question.spare_at, question.until) if spare else question.until)
+                if spare and not (answer is not None and isinstance(answer[1], Accepted)):
+                    put(spare)
+                    spare = []
+                    answer = answer or _next(answers, question.until)
+                if answer is None:
+                    return
+                yield answer
         finally:
             question.over = True
 
@@ -105,11 +126,24 @@ class Fanout:
         *,
         catch_up: CatchUp | None = None,
         nodes: Iterable[NodeId] | None = None,
+        later: bool = False,
     ) -> None:
-        """Like ``ask``, behind the caller's back."""
-        encoded = canonical.Encoded(request)
-        for node in self.nodes if nodes is None else nodes:
-            self._put(node, encoded, catch_up, lambda _answer: None)
+        """Like ``ask``, behind the caller's back; ``later``: once the caller says ``tell_now``."""
+        chosen = tuple(self.nodes if nodes is None else nodes)
+
+        def tell() -> None:
+            encoded = canonical.Encoded(request)
+            for node in chosen:
+                self._put(node, encoded, catch_up, lambda _answer: None)
+
+        self._untold.append(tell)
+        if not later:
+            self.tell_now()
+
+    def tell_now(self) -> None:
+        """What was to be told later."""
+        while self._untold:
+            self._untold.pop(0)()
 
     def close(self, seconds: float) -> None:
         """Let what is under way finish, for at most so long. Workers that hang are left to their time-outs."""
@@ -151,6 +185,14 @@ class Fanout:
             self.messages += 1
             self.sent += len(request.data)
         return parse_answer(self._transport.call(node, request), str(node))
+
+
+def _next(answers: queue.SimpleQueue[T], until: float) -> T | None:
+    """The next answer; None if there is none in time."""
+    try:
+        return answers.get(timeout=max(0.0, until - time.monotonic()))
+    except queue.Empty:
+        return None
 
 
 def _work(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:

@@ -37,11 +37,13 @@ from .value import Value
 from .watching import Watch
 
 Build = Callable[[Value], "Change | None"]
+Nodes = Collection[NodeId]
 Complete = Callable[[Certified, Change], "Change | None"]
 
 HOLD = 3_000  # milliseconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
 _LOOK_SECONDS = 1.0  # for one voter to say what is newest
+_SPARE_SECONDS = 5.0  # before those who are spared a large change are asked as well
 _FROZEN = "has contradicted itself, so its vote isn't counted"
 
 
@@ -180,8 +182,7 @@ class Proposer:
         """The newest value, for sure: nothing that was acknowledged before this was called is missing in it.
 
         ``fetch`` may be one version behind, for voters learn of a certificate after its proposer has it. Here a
-        majority promises not to take part in anything older, and what its promises show as half done is finished
-        first. Raises NoMajority.
+        majority promises to take no part in anything older; what is half done is finished first. Raises NoMajority.
         """
         deadline = time.monotonic() + self._deadline
         self._pause = 0.0
@@ -271,14 +272,8 @@ class Proposer:
                     self.fetch(max(_FIRST_PAUSE, min(10.0, deadline - time.monotonic())))
                 continue  # nothing is wanted of what was known before; perhaps of what is newer
             if not change:
-                return Outcome(
-                    known.value,
-                    known.certificate,
-                    changed,
-                    self._round_trips - trips,
-                    self._fanout.messages - messages,
-                    self._fanout.sent - sent,
-                )
+                cost = (self._round_trips - trips, self._fanout.messages - messages, self._fanout.sent - sent)
+                return Outcome(known.value, known.certificate, changed, *cost)
             if time.monotonic() > deadline:
                 raise self._no_majority(self._latest, "others were faster until the deadline")
             if self._turns.waits:
@@ -352,12 +347,14 @@ class Proposer:
                 accept = Accept(instance, ballot, promises, change, parent.certificate if parent else None)
                 if hash_ == wanted:
                     self._asked[instance.version] = wanted
-                attempt = self._accept(accept, parent, deadline)
+                spare = attempt.spare(change, child, self._voters) if hash_ == wanted else []
+                attempt = self._accept(accept, parent, deadline, spare)
                 if len(attempt.acceptances) >= majority(self._voters):
                     value = child
                     if hash_ != wanted:
                         value = apply_change(parent.value if parent else None, instance.parent, change)
-                    self._certified(parent, Certificate.of(list(attempt.acceptances.values())), value)
+                    agreed = Certificate.of(list(attempt.acceptances.values()))
+                    self._certified(parent, agreed, value, later=bool(spare))
                     return hash_ == wanted
                 if attempt.newer:
                     return self._is_known(wanted)
@@ -440,6 +437,7 @@ class Proposer:
         needed: int | None = None,
     ) -> Attempt:
         """Ask for promises until ``needed`` have come, by default a majority."""
+        self._fanout.tell_now()
         attempt = Attempt()
         self._round_trips += 1
         self._counter = max(self._counter, ballot.counter)
@@ -463,18 +461,15 @@ class Proposer:
                     break
         return attempt
 
-    def _accept(self, accept: Accept, parent: Certified | None, deadline: float) -> Attempt:
+    def _accept(self, accept: Accept, parent: Certified | None, deadline: float, spare: Nodes) -> Attempt:
         attempt = Attempt()
         self._round_trips += 1
-        for node, answer in self._ask(dict(accept.to_json()), parent, deadline, attempt):
+        for node, answer in self._ask(dict(accept.to_json()), parent, deadline, attempt, spare):
             if isinstance(answer, answers.Accepted):
                 acceptance = answer.acceptance
                 try:
-                    if (acceptance.voter, acceptance.instance, acceptance.ballot) != (
-                        node,
-                        accept.instance,
-                        accept.ballot,
-                    ):
+                    said = (acceptance.voter, acceptance.instance, acceptance.ballot)
+                    if said != (node, accept.instance, accept.ballot):
                         raise BadProof("is not what was asked for", where="acceptance")
                     check_voter(acceptance, self._voters, "acceptance")
                 except BadProof as error:
@@ -493,10 +488,12 @@ class Proposer:
         return attempt
 
     def _ask(
-        self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: Attempt
+        self, request: Mapping[str, Any], parent: Certified | None, deadline: float, attempt: Attempt, spare: Nodes = ()
     ) -> Iterator[tuple[NodeId, answers.Answer | AvpnError]]:
         catch_up = None if parent is None else teaching(parent)
-        question, refused, met = Question(max(0.05, deadline - time.monotonic())), 0, self._turns.meeting(self._voters)
+        left = max(0.05, deadline - time.monotonic())
+        question = Question(left, spare, min(_SPARE_SECONDS, left / 3))
+        refused, met = 0, self._turns.meeting(self._voters)
         answered: dict[NodeId, float] = {}
         attempt.sent = question.sent
         asked = self._fanout.ask(request, catch_up=catch_up, question=question, even_late=request["op"] == "accept")
@@ -583,15 +580,17 @@ class Proposer:
             with contextlib.suppress(Unavailable):
                 self._cache.save(self._known)
                 self._saved = self._known
+        self._fanout.tell_now()
 
-    def _certified(self, parent: Certified | None, certificate: Certificate, value: Value) -> None:
+    def _certified(self, parent: Certified | None, certificate: Certificate, value: Value, *, later: bool) -> None:
+        """Keep it and tell the others; ``later``: when this host has it on disk, for it's large and takes them long."""
         links = () if parent is None else parent.trail()
         certified = Certified(certificate, value, links)
         deciders = {voter.node for voter in self._voters}
         self._keep(certified)
         # Most need the certificate only; who lacks the value gets it whole. Whoever voted until now might have to go.
         nodes = sorted(deciders | {voter.node for voter in value.voters})
-        self._fanout.tell(Learn(certificate).to_json(), catch_up=teaching(certified), nodes=nodes)
+        self._fanout.tell(Learn(certificate).to_json(), catch_up=teaching(certified), nodes=nodes, later=later)
 
     def _no_majority(self, attempt: Attempt, why: str = "") -> NoMajority:
         # That nothing was changed is said only if it's certain: whoever was asked once, or has a draft, may go on.

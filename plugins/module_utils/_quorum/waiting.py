@@ -40,7 +40,7 @@ _OF_PROVIDER, _OF_NETWORK = 8, 64  # places at a time
 _GRACE = 250  # milliseconds for whoever was told its turn to be promised something
 _MIDDLE = 100  # milliseconds for whoever has a promise without a hold, or beyond it
 _NEW, _NEW_SECONDS = "new-", 60.0  # a place before it has its name; how long that may take at most
-_TICK, _LOOK = 0.003, 0.02  # seconds: how often the database is looked at for a commit, and the line without one
+_TICK, _LOOK = 0.008, 0.05  # seconds: how often the database is looked at for a commit, and the line without one
 
 
 @dataclass(frozen=True)

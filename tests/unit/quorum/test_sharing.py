@@ -179,7 +179,7 @@ def test_a_draft_that_does_not_fit_any_more_is_made_again(town: Town, monkeypatc
         Direct(town.voters, node(2)), node(2), parent.value.record, town.chain.height, run="ab" * 16
     ) as proposer:
         proposer.propose(lambda value: change if value.version == parent.value.version else None)
-    told = waits.result(1)
+    told = waits.result(5)
     assert isinstance(told, answers.Waited) and not told.turn and told.update is not None
 
 
