@@ -42,6 +42,7 @@ Complete = Callable[[Certified, Change], "Change | None"]
 
 HOLD = 3_000  # milliseconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds, before jitter
+_LEAST_LEFT = 0.3  # seconds before a deadline: who is asked later seems silent, and hides what was said before
 _LOOK_SECONDS = 1.0  # for one voter to say what is newest
 _SPARE_SECONDS = 5.0  # before those who are spared a large change are asked as well
 _FROZEN = "has contradicted itself, so its vote isn't counted"
@@ -390,7 +391,7 @@ class Proposer:
             self._turns.try_anyway()
 
     def _back_off(self, wanted: float, deadline: float) -> bool:
-        """Wait, then look what is newest; False if the deadline has passed. ``wanted``: seconds a voter asked for.
+        """Wait, then look what is newest; False if it's too late for more. ``wanted``: seconds a voter asked for.
 
         Pauses grow while others are faster, at most until every host of the network could have had its turn, and
         shrink when nothing happens. Who wakes up knows only what was newest before, and would prepare in vain: so
@@ -413,7 +414,7 @@ class Proposer:
                 self._take(answer.update, base)
         if self._known is base:
             self._pause /= 2
-        return True
+        return self._known is not base or deadline - time.monotonic() > _LEAST_LEFT
 
     def _is_known(self, hash_: str) -> bool:
         """Whether the newest is exactly this: somebody else has finished our round."""

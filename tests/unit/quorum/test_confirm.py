@@ -107,7 +107,7 @@ def test_whoever_was_accepted_once_never_says_that_nothing_was_changed(voters: V
     before = allocate(voters, 3).value.version
     other = Some(voters, 2, lambda voter, op, _since: voter == 2 or (voter == 3 and op != "accept"))
     with pytest.raises(OutcomeUnknown):
-        allocate(voters, 2, other, deadline=0.5, hold=0)
+        allocate(voters, 2, other, deadline=1.5, hold=0)
 
     def passes(voter: int, op: str, since: list[str]) -> bool:
         if not since:
@@ -117,7 +117,7 @@ def test_whoever_was_accepted_once_never_says_that_nothing_was_changed(voters: V
         return op == "prepare" and voter != 1 and since.count("prepare") <= 3  # one more round, which shows the other's
 
     with pytest.raises(OutcomeUnknown):
-        allocate(voters, 1, Some(voters, 1, passes), deadline=1.0, hold=0)
+        allocate(voters, 1, Some(voters, 1, passes), deadline=2, hold=0)
     with reader(voters, lambda voter, _op, _since: voter != 2) as proposer:
         confirmed = proposer.confirm()
     assert confirmed.value.version == before + 1

@@ -82,7 +82,7 @@ def test_majority_down_says_who_and_gives_nothing(voters: Voters) -> None:
     voters.chain.deploy("more", 14, 1)
     voters.down.update({2, 3})
     with pytest.raises(NoMajority) as error:
-        allocate(voters, 1, deadline=0.5)
+        allocate(voters, 1, deadline=1.5)
     assert "no majority: 1 of 3 voters answered" in str(error.value)
     assert "/n2: is down" in str(error.value) or "/n2: " in str(error.value)
     state = voters.acceptors[1].store.network(voters.chain.record().id)

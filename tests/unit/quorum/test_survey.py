@@ -74,7 +74,7 @@ def test_positions_and_contents_prove_themselves(voters: Voters) -> None:
 
 def test_what_was_accepted_and_not_certified_is_shown(voters: Voters) -> None:
     with pytest.raises(NoMajority):
-        allocate(voters, 3, Deaf(voters, node(3), 3), deadline=0.5)
+        allocate(voters, 3, Deaf(voters, node(3), 3), deadline=1.5)
     position = survey(voters, 3).positions[0]
     assert position.accepted is not None and position.promised is not None
     content = survey(voters, 3, 0).content
