@@ -101,10 +101,10 @@ def test_it_serves_until_the_others_hold_the_value(town: Town) -> None:
 
         agreed = False
 
-        def call(self, at: NodeId, request: Mapping[str, Any]) -> Any:
+        def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
             if request["op"] == "ready" and self.agreed:
-                raise Unavailable("is gone", where=str(at))
-            answer = super().call(at, request)
+                raise Unavailable("is gone", where=str(node))
+            answer = super().call(node, request)
             self.agreed = self.agreed or request["op"] == "accept"
             return answer
 
@@ -174,10 +174,10 @@ def test_what_it_left_half_done_is_finished(town: Town) -> None:
     second = node(2)
 
     class Dies(Direct):
-        def call(self, at: NodeId, request: Mapping[str, Any]) -> Any:
-            if request["op"] == "accept" and at != second:
-                raise Unavailable("is gone", where=str(at))
-            return super().call(at, request)
+        def call(self, node: NodeId, request: Mapping[str, Any]) -> Any:
+            if request["op"] == "accept" and node != second:
+                raise Unavailable("is gone", where=str(node))
+            return super().call(node, request)
 
     town.come(4)
     allocate(town.voters, 4)
