@@ -34,7 +34,7 @@ run() {
         ledger) suite integration/quorum ;;
         hosts) suite integration --ignore=tests/integration/quorum ;;
         molecule) scenarios ;;
-        *) echo "no phase $1: unit, integration, molecule or lab" >&2; return 1 ;;
+        *) echo "no phase $1: unit, integration (ledger and hosts), molecule or lab" >&2; return 1 ;;
     esac
 }
 

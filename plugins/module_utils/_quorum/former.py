@@ -93,12 +93,6 @@ def former(store: Store, network: str) -> list[Former]:
     ]
 
 
-def drop(database: sqlite3.Connection, network: str, below: int) -> None:
-    """Forget the former generations below one of which a version is certified now."""
-    database.execute("DELETE FROM former WHERE network = ? AND generation < ?", (network, below))
-    database.execute("DELETE FROM headers WHERE network = ? AND generation < ?", (network, below))
-
-
 def positions(store: Store, network: str) -> tuple[Position, ...]:
     """What is held here of each generation, newest first."""
     state = store.network(network)

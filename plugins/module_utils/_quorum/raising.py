@@ -101,4 +101,4 @@ def supersede(store: Store, here: NodeId, record: NetworkRecord, known: Certifie
         state_of(store, record, height)
     if former.former(store, record.id):
         with store.transaction() as database:
-            former.drop(database, record.id, record.generation)
+            store.drop_former(database, record.id, record.generation)

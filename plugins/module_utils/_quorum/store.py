@@ -401,6 +401,15 @@ class Store:
                 self._add_link(database, link)
         return self._advance(database, state, certified, snapshot=True)
 
+    def drop_former(self, database: sqlite3.Connection, network: str, below: int) -> None:
+        """Forget the generations below one of which a version is certified now."""
+        if below > 0:
+            for table in ("former", "headers"):
+                database.execute(
+                    f"DELETE FROM {table} WHERE network = ? AND generation < ?",  # noqa: S608 - names of ours
+                    (network, below),
+                )
+
     def holds(self, network: str, since: int) -> list[tuple[str, int, int]]:
         """Holds that ended after ``since``: provider, from, until."""
         rows = self._connection().execute(
@@ -459,10 +468,7 @@ class Store:
                 "DELETE FROM changes WHERE network = ? AND version <= ?", (state.network, value.version - MAX_CHANGES)
             )
         database.execute("DELETE FROM pending WHERE network = ?", (state.network,))
-        if state.generation > 0:
-            for table in ("former", "headers"):
-                below = (state.network, state.generation)
-                database.execute(f"DELETE FROM {table} WHERE network = ? AND generation < ?", below)  # noqa: S608
+        self.drop_former(database, state.network, state.generation)
         self.end_holds(database, state.network, self.milliseconds())
         self._remember(certificate.hash, value)
         return replace(

@@ -9,7 +9,6 @@ import copy
 import ipaddress
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,11 +33,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._quorum.messages import
 )
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.recovery import Recovery
 from ansible_collections.akash.avpn.plugins.module_utils._quorum.rules import check
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 class Forge:
@@ -195,13 +189,13 @@ def test_a_dishonest_start_is_refused_by_its_rule(lie: str, vouched: bool, hones
     assert error.value.rule == rule, str(error.value)
 
 
-def test_only_version_0_begins_with_something(town: Town) -> None:
-    forge = Forge(town)
-    value = town.certified(1).value
+def test_only_version_0_begins_with_something(honest: Forge) -> None:
+    forge = honest.again()
+    value = forge.town.certified(1).value
     change = Change(recovery=replace(forge.recovery, promises=forge.promises()))  # type: ignore[type-var]
     child = apply_change(value, value_hash(value), change)
     with pytest.raises(RuleBroken) as error:
-        check(value, value_hash(value), child, town.chain.view(), change=change)
+        check(value, value_hash(value), child, forge.town.chain.view(), change=change)
     assert error.value.rule == "recovery-start"
 
 
