@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from .._manifest.model import Manifest
-from .._policy.compile import Local, compile_ruleset
+from .._policy.compile import compile_ruleset
 from .._policy.endpoints import Endpoint, Endpoints
+from .._policy.entrances import Local
 from .._policy.ruleset import Ruleset
 from .model import Attachment, LiveSlot
 from .names import tunnel, veth

@@ -28,8 +28,9 @@ from typing import Any, TypeVar
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest
-from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import Local, compile_ruleset
+from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints, Packet
+from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import Local
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import Change, apply_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
 

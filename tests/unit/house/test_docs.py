@@ -21,6 +21,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import A
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, schema
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
 from ansible_collections.akash.avpn.plugins.module_utils._policy import compile as compiling
+from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import MAX_ELEMENTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -209,7 +210,7 @@ def test_limits_are_those_of_the_code() -> None:
         schema.MAX_TESTS,
         schema.MAX_COMBINATIONS,
         content.MAX_BYTES,
-        compiling.MAX_ELEMENTS,
+        MAX_ELEMENTS,
     ]
     assert [int(number) for _what, number in rows(ROOT / "docs" / "manifest.md", "at most", "number")] == wanted
     assert f"at most {compiling.CONNECTIONS} connections" in text_of(ROOT / "docs" / "manifest.md")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import _ANY_PROTOCOL
+from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import ANY_PROTOCOL
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Packet
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
 
@@ -43,7 +43,7 @@ class Interpreter:
         return None
 
     def _rule(self, rule: str) -> str | None:
-        rule = rule.removeprefix(_ANY_PROTOCOL).strip()
+        rule = rule.removeprefix(ANY_PROTOCOL).strip()
         if rule.startswith("jump "):
             return self._chain(rule.removeprefix("jump "))
         if rule.startswith("ct state new add @connections"):

@@ -19,8 +19,9 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import I
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy import compile as compiling
-from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import Local, compile_ruleset
+from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints, Packet
+from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import Local
 from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import (
     Ruleset,

@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that bears on a decision: classes of endpoints, both sides' chains and their sets. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+
+from .._common.errors import InvalidInput
+from .._manifest.model import Manifest, Policy, Port, RangePeer, Rule
+from .boxes import ALL_PORTS, Span, disjoint, port_boxes
+from .classes import Classes, written
+from .endpoints import Endpoints
+from .evaluate import policy_of
+from .ruleset import Chain, Set
+
+MAX_ELEMENTS = 200_000  # of all rules together: beyond, a manifest is refused rather than a host exhausted
+_MAX_PAIRS = 5 * MAX_ELEMENTS  # of classes and ports in one list, before they are united
+
+_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
+
+# nft 1.0.6 knows the type of a connection's port only when the rule itself has named a transport protocol, so
+# each rule names them all: this is always true. (A related error's own protocol differs from its flow's.)
+ANY_PROTOCOL = "meta l4proto { tcp, 0-5, 7-255 }"
+_FLOW = "ct original protocol . ct original proto-dst"
+
+
+def decisions(manifest: Manifest, endpoints: Endpoints) -> tuple[dict[str, Set], dict[str, Chain], set[str]]:
+    """Everything that bears on a decision: classes, both sides' chains and their sets."""
+    classes = Classes(manifest, endpoints)
+    class4: dict[str, str] = {}
+    class6: dict[str, str] = {}
+    senders: dict[str, str] = {}
+    receivers: dict[str, str] = {}
+    policies: dict[str, Policy] = {}
+    for endpoint in endpoints:
+        number = written(classes.of(endpoint.id.member, endpoint.id.gseq))
+        class4[str(endpoint.ipv4)] = class6[str(endpoint.ipv6)] = number
+        key, policy = policy_of(manifest, endpoint) or (endpoint.id.member, Policy())
+        who = key.replace("/", ".")
+        policies[who] = policy
+        senders[number], receivers[number] = f"goto e_{who}", f"goto i_{who}"
+    sets = {
+        "class4": Set("map", "type ipv4_addr : classid;", class4),
+        "class6": Set("map", "type ipv6_addr : classid;", class6),
+        "senders": Set("map", "type classid : verdict;", senders),
+        "receivers": Set("map", "type classid : verdict;", receivers),
+        "routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, 4)),
+        "routed6": Set("set", "type ipv6_addr; flags interval;", _routed(manifest, 6)),
+    }
+    chains = {
+        "decide": Chain(
+            (
+                "meta mark set meta nfproto map @epoch",
+                "jump source",
+                "meta priority vmap @senders",
+                "ct original ip saddr @routed4 goto outside",
+                "ct original ip6 saddr @routed6 goto outside",
+                'counter name "strangers" drop',
+            )
+        ),
+        "source": _class_of("saddr"),
+        "target": _class_of("daddr"),
+        "outside": Chain(("jump target", "meta priority vmap @receivers", 'counter name "strangers" drop')),
+        "receiver": Chain(
+            (
+                "meta priority vmap @receivers",
+                "ct original ip daddr @routed4 goto permit",
+                "ct original ip6 daddr @routed6 goto permit",
+                'counter name "strangers" drop',
+            )
+        ),
+    }
+    counters: set[str] = set()
+    budget = MAX_ELEMENTS
+    for who, policy in sorted(policies.items()):
+        for name, other, address, rules, go in (
+            (f"e_{who}", "target", "daddr", policy.egress, "receiver"),
+            (f"i_{who}", "source", "saddr", policy.ingress, "permit"),
+        ):
+            drop = f'counter name "{name}" drop'
+            lines = [f"jump {other}"]
+            for verdict, listed, then in (("deny", rules.deny, drop), ("allow", rules.allow, f"goto {go}")):
+                made = _matches(f"{name}_{verdict}", listed, classes, address)
+                for set_name, (match, matched) in made.items():
+                    sets[set_name] = matched
+                    budget -= len(matched.elements)
+                    lines.append(f"{match} @{set_name} {then}")
+                if budget < 0:
+                    raise _too_large()
+            chains[name] = Chain((*lines, drop))
+            counters.add(name)
+    return sets, chains, counters
+
+
+def _too_large() -> InvalidInput:
+    return InvalidInput(
+        f"makes more than {MAX_ELEMENTS} elements of firewall rules for the network's endpoints",
+        where="manifest",
+        remedy="Use ranges of ports, and members in fewer combinations of groups",
+    )
+
+
+def _class_of(address: str) -> Chain:
+    """The class of one end of the flow, into the packet's priority: 0 for an address that no endpoint has."""
+    return Chain(
+        (
+            "meta priority set 0",
+            f"meta priority set ct original ip {address} map @class4",
+            f"meta priority set ct original ip6 {address} map @class6",
+        )
+    )
+
+
+def _routed(manifest: Manifest, version: int) -> dict[str, str]:
+    ranges = [route.range for route in manifest.routes if route.range.version == version]
+    return {str(network): "" for network in ipaddress.collapse_addresses(ranges)}  # type: ignore[type-var]
+
+
+def _matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) -> dict[str, tuple[str, Set]]:
+    """The sets of one list of rules, each with the words that look a flow up in it: by the other end's class,
+    IPv4 address, IPv6 address. Sets that would be empty aren't made."""
+    pairs = 0
+    by_class: dict[Span, list[Span]] = {}
+    by_address: dict[int, dict[Span, list[Span]]] = {4: {}, 6: {}}
+    for rule in rules:
+        ports = [_ports(port) for port in rule.ports]
+        for peer in rule.peers:
+            if isinstance(peer, RangePeer):
+                span = (int(peer.range.network_address), int(peer.range.broadcast_address))
+                by_address[peer.range.version].setdefault(span, []).extend(ports)
+            else:
+                for span in classes.spans(peer):
+                    by_class.setdefault(span, []).extend(ports)
+                    pairs += len(ports)
+        if pairs > _MAX_PAIRS:
+            raise _too_large()
+    flow = "type {} . inet_proto . inet_service; flags interval;"
+    made = {}
+    for suffix, kind, key, wanted, write in (
+        ("", "classid", "meta priority", by_class, written),
+        ("4", "ipv4_addr", f"ct original ip {address}", by_address[4], _ipv4),
+        ("6", "ipv6_addr", f"ct original ip6 {address}", by_address[6], _ipv6),
+    ):
+        elements = {
+            # Ports are always written as a range: without any range in an element, nft 1.0.6 has a class's bytes in
+            # another order when it deletes than when it adds.
+            f"{_span(peer, write)} . {_span(protocols)} . {ports[0]}-{ports[1]}": ""
+            for peer, spans in disjoint(wanted)
+            for span in spans
+            for protocols, ports in port_boxes(span)
+        }
+        if elements:
+            match = f"{ANY_PROTOCOL} {key} . {_FLOW}"
+            made[f"{name}{suffix}"] = (match, Set("set", flow.format(kind), elements))
+    return made
+
+
+def _ports(port: Port) -> Span:
+    if port.protocol == "any":
+        return ALL_PORTS
+    base = _PROTOCOLS[port.protocol] * 65536
+    if port.first is None or port.last is None:
+        return base, base + 65535
+    return base + port.first, base + port.last
+
+
+def _ipv4(number: int) -> str:
+    return str(ipaddress.IPv4Address(number))
+
+
+def _ipv6(number: int) -> str:
+    return str(ipaddress.IPv6Address(number))
+
+
+def _span(span: Span, write: Callable[[int], str] = str) -> str:
+    first, last = span
+    return write(first) if first == last else f"{write(first)}-{write(last)}"
