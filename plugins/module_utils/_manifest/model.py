@@ -38,9 +38,10 @@ class GroupPeer:
 
 @dataclass(frozen=True)
 class RangePeer:
-    """A CIDR inside or outside the network."""
+    """A CIDR inside or outside the network, apart from the CIDRs within it that are ``excepted``."""
 
     range: Range
+    excepted: tuple[Range, ...] = ()
 
 
 Peer = Union[AnyMember, MemberPeer, GroupPeer, RangePeer]
@@ -48,9 +49,10 @@ Peer = Union[AnyMember, MemberPeer, GroupPeer, RangePeer]
 
 @dataclass(frozen=True)
 class Port:
-    """``tcp/443``, ``udp/5000-5100``, ``sctp/…``, ``icmp``, ``icmpv6`` or ``any``.
+    """``tcp/443``, ``udp/5000-5100``, ``sctp/…``, ``icmp``, ``icmp/echo-request``, ``icmpv6``, ``icmpv6/…`` or ``any``.
 
-    ``first`` and ``last`` are None for icmp, icmpv6 and any.
+    ``first`` and ``last`` are ports, both included. For icmp and icmpv6 both are the type, or None: of whatever type.
+    For any they are None.
     """
 
     protocol: str  # tcp, udp, sctp, icmp, icmpv6, any
@@ -84,10 +86,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class Route:
-    """A range outside the network that a member carries traffic to (R8)."""
+    """A range outside the network that a member carries traffic to (R8).
+
+    ``covers``: what the range may hold only if the tenant says so: ``default`` (it is everything), ``hosts`` (addresses
+    of hosts of the network, as their records say), ``members`` (it overlaps the network's own ranges).
+    """
 
     range: Range
     via: str
+    covers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,17 @@ class PolicyTest:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's content. ``policies`` is keyed by ``web`` or ``db/2``; the lease's entry replaces the member's."""
+    """A manifest's content. ``policies`` is keyed by ``web`` or ``db/2``; the lease's entry replaces the member's.
+
+    ``staged``: what the tenant wants to try, complete like this and without ``staged`` of its own. It is never
+    enforced: of what the rest permits, what it would drop is counted.
+    """
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     tests: tuple[PolicyTest, ...] = ()
+    staged: Manifest | None = None
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,9 @@ class Endpoints:
 class Packet:
     """The first packet of a flow. Replies, and errors about the flow, share its fate.
 
-    ``protocol``: tcp, udp, sctp, icmp (echo and the like over IPv4), icmpv6, or ``other`` for every protocol
-    that only ``any`` covers. ``port``: the target port of tcp, udp and sctp, None for the rest.
+    ``protocol``: tcp, udp, sctp, icmp (over IPv4), icmpv6, or ``other`` for every protocol that only ``any`` covers.
+    ``port``: the target port of tcp, udp and sctp; the type of icmp and icmpv6, of which None is an echo request; None
+    for the rest.
     """
 
     source: Address
