@@ -29,14 +29,15 @@ and whose ``remedy`` says what was probably meant.
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .._common import fields
 from .._common.errors import InvalidInput
+from .meant import meant
 from .model import (
     AnyMember,
     GroupPeer,
@@ -45,37 +46,46 @@ from .model import (
     Peer,
     Policy,
     PolicyTest,
-    Port,
     Range,
     RangePeer,
     Route,
     Rule,
     Rules,
 )
+from .ports import port as parse_port
+from .ranges import cidr, excepting
 
 MAX_GROUPS = 256
 MAX_GROUP_MEMBERS = 1024
 MAX_POLICIES = 2048
 MAX_RULES = 1024  # in one list
 MAX_TERMS = 256  # peers, or ports, of one rule
+MAX_EXCEPTIONS = 64  # of one range
 MAX_ROUTES = 256
 MAX_TESTS = 1024
 MAX_GSEQ = 65_535
 MAX_COMBINATIONS = 1000  # of groups that some member is in; the firewall has ten bits for them
 
 ANY = "any"
-_PROTOCOLS = ("tcp", "udp", "sctp")
-_WORDS = ("any", "icmp", "icmpv6")
-_PORT = re.compile(r"(tcp|udp|sctp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+COVERS = ("default", "hosts", "members")
+_SECTIONS = ("groups", "members", "routes", "tests")
 _LEASE = re.compile(r"([a-z0-9-]{1,32})/([1-9][0-9]{0,4})", re.ASCII)
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 T = TypeVar("T")
 
 
 def parse(document: Any) -> Manifest:
     """The manifest that ``document`` (dicts, lists and text, as JSON or YAML give them) says."""
-    root = _fields(document, "", (), ("groups", "members", "routes", "tests"))
+    root = _fields(document, "", (), (*_SECTIONS, "staged"))
+    staged = None
+    if "staged" in root:
+        _fields(root["staged"], "staged", (), _SECTIONS)
+        with within("staged"):
+            staged = _contents(root["staged"])
+    return replace(_contents(root), staged=staged)
+
+
+def _contents(root: Mapping[str, Any]) -> Manifest:
     groups = fields.mapping(root.get("groups", {}), "groups", _group_name, _group_members, most=MAX_GROUPS)
     combinations = _combinations(groups)
     if combinations > MAX_COMBINATIONS:
@@ -101,14 +111,26 @@ def parse(document: Any) -> Manifest:
     return Manifest(groups=groups, policies=policies, routes=routes, tests=tests)
 
 
+@contextlib.contextmanager
+def within(section: str) -> Iterator[None]:
+    """Errors in a part of a document name their field from the document's root."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(error.what, where=f"{section}.{error.where}", remedy=error.remedy) from error
+
+
 def check_members(
     manifest: Manifest,
     members: Iterable[str],
     ranges: Iterable[Range] = (),
 ) -> None:
     """Check what the document alone can't tell: every named member is one of ``members`` (of the network's record),
-    no group is called like a member, and no route touches the network's own ``ranges``."""
-    known = set(members)
+    no group is called like a member, and no route touches the network's own ``ranges`` without saying so."""
+    known, own = set(members), tuple(ranges)
+    if manifest.staged is not None:
+        with within("staged"):
+            check_members(manifest.staged, known, own)
     if ANY in known:
         raise InvalidInput("'any' can't be the name of a member: it stands for every member", where="record.members")
     for group, names in manifest.groups.items():
@@ -125,12 +147,18 @@ def check_members(
                         if isinstance(peer, MemberPeer):
                             where = f"members.{key}.{side}.{verdict}.{number}.peers.{index}"
                             _known(peer.member, known | set(manifest.groups), where)
-    own = tuple(ranges)
     for number, route in enumerate(manifest.routes):
         _known(route.via, known, f"routes.{number}.via")
+        # A default route is everything else: what lies in the network's ranges keeps its own, longer prefix.
+        if "members" in route.covers or route.range.prefixlen == 0:
+            continue
         for network in own:
             if route.range.version == network.version and route.range.overlaps(network):
-                raise InvalidInput(f"overlaps the network's own range {network}", where=f"routes.{number}.range")
+                raise InvalidInput(
+                    f"overlaps the network's own range {network}",
+                    where=f"routes.{number}.range",
+                    remedy="If it is meant to, add 'covers: members'",
+                )
     for number, test in enumerate(manifest.tests):
         _known(test.source.member, known, f"tests.{number}.from")
         _known(test.target.member, known, f"tests.{number}.to")
@@ -138,7 +166,7 @@ def check_members(
 
 def _known(name: str, known: set[str], where: str) -> None:
     if name not in known:
-        raise InvalidInput(f"'{name}' is not a member of the network", where=where, remedy=_meant(name, known))
+        raise InvalidInput(f"'{name}' is not a member of the network", where=where, remedy=meant(name, known))
 
 
 def _combinations(groups: Mapping[str, tuple[str, ...]]) -> int:
@@ -200,7 +228,7 @@ def _policy(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Po
             given = _fields(item, at, ("peers", "ports"), ())
             return Rule(
                 _some(given["peers"], f"{at}.peers", lambda peer, there: _peer(peer, there, groups)),
-                _some(given["ports"], f"{at}.ports", _port),
+                _some(given["ports"], f"{at}.ports", parse_port),
             )
 
         def listed(verdict: str) -> tuple[Rule, ...]:
@@ -211,16 +239,21 @@ def _policy(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Po
     return Policy(ingress=rules("ingress"), egress=rules("egress"))
 
 
-def _some(value: Any, where: str, parse_one: Callable[[Any, str], T]) -> tuple[T, ...]:
-    """One text, or a list of at least one: a rule about nobody is a mistake, not a rule."""
-    if isinstance(value, str):
+def _some(value: Any, where: str, parse_one: Callable[[Any, str], T], *, most: int = MAX_TERMS) -> tuple[T, ...]:
+    """One item, or a list of at least one: a rule about nobody is a mistake, not a rule."""
+    if not isinstance(value, list):
         return (parse_one(value, where),)
     if value == []:
         raise InvalidInput("is empty", where=where, remedy="Name at least one, or remove the rule")
-    return tuple(fields.items(value, where, parse_one, most=MAX_TERMS))
+    return tuple(fields.items(value, where, parse_one, most=most))
 
 
 def _peer(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Peer:
+    if isinstance(value, dict):
+        given = _fields(value, where, ("range", "except"), ())
+        network = cidr(given["range"], f"{where}.range")
+        excepted = _some(given["except"], f"{where}.except", cidr, most=MAX_EXCEPTIONS)
+        return excepting(network, excepted, f"{where}.except")
     if not isinstance(value, str):
         raise InvalidInput(
             f"must be any, a member, a lease (db/2), a group or a CIDR, not {fields.kind(value)}", where=where
@@ -228,81 +261,39 @@ def _peer(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Peer
     if value == ANY:
         return AnyMember()
     if ":" in value or "." in value:
-        return RangePeer(_range(value, where))
+        return RangePeer(cidr(value, where))
     if "/" in value:
         return _lease(value, where)
     name = fields.name(value, where)
     return GroupPeer(name) if name in groups else MemberPeer(name)
 
 
-def _range(value: Any, where: str) -> Range:
-    if not isinstance(value, str) or len(value) > 43:
-        raise InvalidInput("must be a range like 192.0.2.0/24 or 2001:db8::/64", where=where)
-    try:
-        network = ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        network = None
-    if network is None or "%" in value:
-        raise InvalidInput(
-            f"must be a range like 192.0.2.0/24 or 2001:db8::/64, not '{fields.printable(value)}'", where=where
-        )
-    if str(network) != value:
-        raise InvalidInput("is not in its usual form", where=where, remedy=f"Write {network}")
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        raise InvalidInput("is a range of IPv4-mapped addresses, which never travel", where=where)
-    return network
-
-
-def _port(value: Any, where: str) -> Port:
-    if not isinstance(value, str):
-        raise InvalidInput(
-            f"must be text like tcp/443, udp/5000-5100, icmp or any, not {fields.kind(value)}", where=where
-        )
-    if value in _WORDS:
-        return Port(value)
-    found = _PORT.fullmatch(value)
-    if found is None:
-        raise InvalidInput(
-            f"must be tcp/443, udp/5000-5100, sctp/…, icmp, icmpv6 or any, not '{fields.printable(value)}'",
-            where=where,
-            remedy=_meant_port(value),
-        )
-    first, last = int(found[2]), int(found[3] or found[2])
-    if not 1 <= first <= 65535 or not 1 <= last <= 65535:
-        raise InvalidInput("holds a port outside 1 to 65535", where=where)
-    if first > last:
-        raise InvalidInput("is a range that ends before it starts", where=where)
-    return Port(found[1], first, last)
-
-
-def _meant_port(value: str) -> str:
-    head, slash, tail = value.partition("/")
-    if value.isascii() and value.isdigit():
-        return f"Write tcp/{value[:5]} or udp/{value[:5]}"
-    if head in ("icmp", "icmpv6") and slash:
-        return f"Write {head}"
-    if tail.isascii() and tail.replace("-", "").isdigit() and head.lower() in _PROTOCOLS:
-        return f"Write {head.lower()}/{tail[:11]}"
-    if head in _PROTOCOLS and tail in ("", "any", "*"):
-        return f"Write {head}/1-65535"
-    return _meant(head[:40], (*_PROTOCOLS, *_WORDS))
-
-
 def _route(value: Any, where: str) -> Route:
-    given = _fields(value, where, ("range", "via"), ())
-    network = _range(given["range"], f"{where}.range")
-    if network.prefixlen == 0:
-        raise InvalidInput("is the default route, which a member can't carry", where=f"{where}.range")
+    given = _fields(value, where, ("range", "via"), ("covers",))
+    network = cidr(given["range"], f"{where}.range")
+    covers = frozenset(_some(given["covers"], f"{where}.covers", _cover) if "covers" in given else ())
+    if network.prefixlen == 0 and "default" not in covers:
+        raise InvalidInput(
+            "is the default route", where=f"{where}.range", remedy="If it is meant to be, add 'covers: default'"
+        )
     if network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified:
         raise InvalidInput("is a range that is never routed", where=f"{where}.range")
-    return Route(network, _member_name(given["via"], f"{where}.via"))
+    return Route(network, _member_name(given["via"], f"{where}.via"), covers)
+
+
+def _cover(value: Any, where: str) -> str:
+    if value not in COVERS:
+        shown = f"'{fields.printable(value)}'" if isinstance(value, str) else fields.kind(value)
+        remedy = meant(value[:40], COVERS) if isinstance(value, str) else ""
+        raise InvalidInput(f"must be default, hosts or members, not {shown}", where=where, remedy=remedy)
+    return str(value)
 
 
 def _test(value: Any, where: str) -> PolicyTest:
     given = _fields(value, where, ("from", "to", "port", "expected"), ())
-    port = _port(given["port"], f"{where}.port")
+    port = parse_port(given["port"], f"{where}.port")
     if port.protocol == ANY or port.first != port.last:
-        raise InvalidInput("must be one port, icmp or icmpv6", where=f"{where}.port")
+        raise InvalidInput("must be one port, icmp or icmpv6, or a type of them", where=f"{where}.port")
     if given["expected"] not in ("allow", "deny"):
         raise InvalidInput("must be allow or deny", where=f"{where}.expected")
     return PolicyTest(
@@ -327,11 +318,6 @@ def _fields(value: Any, where: str, required: tuple[str, ...], optional: tuple[s
     for key in value:
         if key not in names:
             place = f"{where}.{fields.printable(key)}" if where else fields.printable(key)
-            remedy = _meant(key[:40], names) if isinstance(key, str) else ""
+            remedy = meant(key[:40], names) if isinstance(key, str) else ""
             raise InvalidInput("is not a known field", where=place, remedy=remedy or f"Known: {', '.join(names)}")
     return fields.obj(value, where, required=set(required), optional=set(optional))
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f"Did you mean '{close[0]}'?" if close else ""

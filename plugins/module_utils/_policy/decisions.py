@@ -9,11 +9,13 @@ import ipaddress
 from collections.abc import Callable, Iterable
 
 from .._common.errors import InvalidInput
+from .._manifest.icmp import BEGINNING
 from .._manifest.model import Manifest, Policy, Port, RangePeer, Rule
 from .boxes import ALL_PORTS, Span, disjoint, port_boxes
 from .classes import Classes, written
 from .endpoints import Endpoints
 from .evaluate import policy_of
+from .remainders import pieces, spans_of
 from .ruleset import Chain, Set
 
 MAX_ELEMENTS = 200_000  # of all rules together: beyond, a manifest is refused rather than a host exhausted
@@ -73,6 +75,8 @@ def decisions(manifest: Manifest, endpoints: Endpoints) -> tuple[dict[str, Set],
             )
         ),
     }
+    if sum(map(pieces, policies.values())) > MAX_ELEMENTS:
+        raise _too_large()
     counters: set[str] = set()
     budget = MAX_ELEMENTS
     for who, policy in sorted(policies.items()):
@@ -129,8 +133,8 @@ def _matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) -
         ports = [_ports(port) for port in rule.ports]
         for peer in rule.peers:
             if isinstance(peer, RangePeer):
-                span = (int(peer.range.network_address), int(peer.range.broadcast_address))
-                by_address[peer.range.version].setdefault(span, []).extend(ports)
+                for span in spans_of(peer):
+                    by_address[peer.range.version].setdefault(span, []).extend(ports)
             else:
                 for span in classes.spans(peer):
                     by_class.setdefault(span, []).extend(ports)
@@ -164,6 +168,9 @@ def _ports(port: Port) -> Span:
     base = _PROTOCOLS[port.protocol] * 65536
     if port.first is None or port.last is None:
         return base, base + 65535
+    if port.protocol in BEGINNING:
+        # Type and code of the packet that began the flow stand where others have their port.
+        return base + (port.first << 8), base + (port.last << 8 | 0xFF)
     return base + port.first, base + port.last
 
 

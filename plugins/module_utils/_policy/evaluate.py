@@ -13,7 +13,9 @@ compare the two; so it is written to be read, not to be fast.
   (``db``), else none. The lease's entry replaces the member's as a whole.
 - A rule matches if one of its peers is the other side and one of its ports the packet's. ``any`` is every
   endpoint of the network, and nobody outside; a member is all its endpoints; a group all its members'; a CIDR
-  is every address in it, endpoints included.
+  is every address in it that isn't excepted, endpoints included.
+- ``icmp`` and ``icmpv6`` are all their types, ``icmp/echo-request`` one. Only types that begin a flow are asked
+  about: answers and errors share the fate of the flow that they belong to.
 - An address that no endpoint has is outside. The outside has no rules of its own: it takes part only if a
   route covers it, and then the endpoint's side decides alone. Between two outside addresses nothing passes.
   The member that carries a route forwards; its own rules are about its own traffic.
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._manifest.icmp import ECHO_REQUEST
 from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, RangePeer, Rules
 from .endpoints import Address, Endpoint, Endpoints, Packet
 
@@ -106,7 +109,7 @@ def _side(
 
 def _is_peer(manifest: Manifest, peer: Peer, other: Endpoint | None, address: Address) -> bool:
     if isinstance(peer, RangePeer):
-        return address in peer.range
+        return address in peer.range and not any(address in excepted for excepted in peer.excepted)
     if other is None:
         return False
     if isinstance(peer, AnyMember):
@@ -123,4 +126,5 @@ def _is_port(port: Port, packet: Packet) -> bool:
         return False
     if port.first is None or port.last is None:
         return True
-    return packet.port is not None and port.first <= packet.port <= port.last
+    number = ECHO_REQUEST.get(packet.protocol) if packet.port is None else packet.port
+    return number is not None and port.first <= number <= port.last

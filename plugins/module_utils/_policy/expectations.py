@@ -7,7 +7,8 @@ Which address an endpoint has is the ledger's business and differs from one mome
 tests must not. An expectation therefore has to hold wherever in the network's range the two endpoints may be:
 a side's CIDRs cut the range into cells within which all addresses are treated alike, and one address of
 each cell stands for it. ``allow`` must be permitted in all cells, ``deny`` refused in all of them. Likewise an
-expectation about a member has to hold for every lease of it that the manifest tells apart.
+expectation about a member has to hold for every lease of it that the manifest tells apart, and one about ``icmp`` or
+``icmpv6`` for every type that begins a flow.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from collections.abc import Iterable, Iterator
 from .._chain.model import NetworkRecord
 from .._common.errors import InvalidInput
 from .._common.ids import EndpointId
+from .._manifest.icmp import BEGINNING
 from .._manifest.model import Manifest, MemberPeer, PolicyTest, Range, RangePeer, Rules
+from .._manifest.schema import within
 from .endpoints import Address, Endpoint, Packet
 from .evaluate import SideDecision, decide, policy_of
 
@@ -27,8 +30,17 @@ MAX_WORK = 1_000_000
 
 
 def check_tests(manifest: Manifest, record: NetworkRecord) -> None:
-    """Raises InvalidInput naming the first test that doesn't hold, with the rule that decides otherwise."""
-    work = 0
+    """Raises InvalidInput naming the first test that doesn't hold, with the rule that decides otherwise.
+
+    The tests of what is staged have to hold for what is staged.
+    """
+    work = _check_tests(manifest, record, 0)
+    if manifest.staged is not None:
+        with within("staged"):
+            _check_tests(manifest.staged, record, work)
+
+
+def _check_tests(manifest: Manifest, record: NetworkRecord, work: int) -> int:
     for number, test in enumerate(manifest.tests):
         where = f"tests.{number}"
         sources, targets = _ends(manifest, test.source), _ends(manifest, test.target)
@@ -42,7 +54,16 @@ def check_tests(manifest: Manifest, record: NetworkRecord) -> None:
                         raise InvalidInput(
                             "take too much work to decide", where="tests", remedy="Use fewer tests, or fewer CIDRs"
                         )
-                    _check(test, where, egress.decisions(), ingress.decisions())
+                    for kind in _kinds(test):
+                        _check(test, where, egress.decisions(kind), ingress.decisions(kind))
+    return work
+
+
+def _kinds(test: PolicyTest) -> tuple[int | None, ...]:
+    """The ports, or types of ICMP, that a test is about."""
+    if test.port.first is None and test.port.protocol in BEGINNING:
+        return tuple(BEGINNING[test.port.protocol].values())
+    return (test.port.first,)
 
 
 def _families(test: PolicyTest, record: NetworkRecord) -> tuple[Range, ...]:
@@ -91,13 +112,16 @@ class _Side:
         self._source, self._target = (own, other) if side == "egress" else (other, own)
         entry = policy_of(manifest, own)
         terms = list(_peers(getattr(entry[1], side))) if entry is not None else []
-        self._cells = list(_cells((term.range for term in terms if isinstance(term, RangePeer)), network))
-        self.work = len(self._cells) * (len(terms) + 1)
+        ranges = [each for term in terms if isinstance(term, RangePeer) for each in (term.range, *term.excepted)]
+        self._cells = list(_cells(ranges, network))
+        excepted = sum(len(term.excepted) for term in terms if isinstance(term, RangePeer))
+        self.work = len(self._cells) * (len(terms) + excepted + 1) * len(_kinds(test))
 
-    def decisions(self) -> list[SideDecision]:
+    def decisions(self, port: int | None) -> list[SideDecision]:
+        """What the side says of flows to ``port``, or of ICMP of that type."""
         said = []
         for address in self._cells:
-            packet = Packet(address, address, self._test.port.protocol, self._test.port.first)
+            packet = Packet(address, address, self._test.port.protocol, port)
             said.append(getattr(decide(self._manifest, self._source, self._target, packet), self._side))
         return said
 

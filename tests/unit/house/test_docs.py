@@ -206,6 +206,7 @@ def test_limits_are_those_of_the_code() -> None:
         schema.MAX_POLICIES,
         schema.MAX_RULES,
         schema.MAX_TERMS,
+        schema.MAX_EXCEPTIONS,
         schema.MAX_ROUTES,
         schema.MAX_TESTS,
         schema.MAX_COMBINATIONS,

@@ -62,6 +62,42 @@ def test_everything_is_understood() -> None:
     schema.check_members(manifest, MEMBERS)
 
 
+def test_what_has_been_added_since_is_understood() -> None:
+    """Types of ICMP, exceptions, what a route covers, and what is staged."""
+    document = {
+        "members": {
+            "web": {
+                "egress": {
+                    "allow": [
+                        {
+                            "peers": {"range": "10.0.0.0/8", "except": ["10.1.0.0/16", "10.1.5.0/24"]},
+                            "ports": ["icmp/echo-request", "icmp/13", "icmpv6/128"],
+                        }
+                    ]
+                }
+            }
+        },
+        "routes": [
+            {"range": "0.0.0.0/0", "via": "web", "covers": ["default", "hosts"]},
+            {"range": "100.64.0.0/10", "via": "db", "covers": "members"},
+        ],
+        "tests": [{"from": "web", "to": "db", "port": "icmp/8", "expected": "deny"}],
+    }
+    manifest = schema.parse({**document, "staged": document})
+    rule = manifest.policies["web"].egress.allow[0]
+    assert rule.peers == (
+        RangePeer(
+            ipaddress.ip_network("10.0.0.0/8"),
+            (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("10.1.5.0/24")),
+        ),
+    )
+    assert rule.ports == (Port("icmp", 8, 8), Port("icmp", 13, 13), Port("icmpv6", 128, 128))
+    assert [route.covers for route in manifest.routes] == [{"default", "hosts"}, {"members"}]
+    assert manifest.tests[0].port == Port("icmp", 8, 8)
+    assert manifest.staged == schema.parse(document)
+    schema.check_members(manifest, MEMBERS, (ipaddress.ip_network("100.64.0.0/20"),))
+
+
 def test_missing_and_empty_are_the_same() -> None:
     assert schema.parse({}) == schema.parse({"groups": {}, "members": {}, "routes": [], "tests": []}) == Manifest()
     assert schema.parse({"members": {"web": {}}}) == schema.parse(
@@ -137,6 +173,8 @@ def test_hostile_text_is_refused_by_field_name(place: str, value: Any) -> None:
         content.check(replaced(place, value))
     # Where a list is allowed, its item is what's wrong.
     item = ".0" if isinstance(value, list) and place in LISTS else ""
+    # A peer may be a map, whose field is what's wrong.
+    item += ".web" if isinstance(value, dict) and ".peers" in place else ""
     assert refused.value.where == PLACES[place] + item
     assert len(str(refused.value)) < 500
     assert str(refused.value).isprintable()
@@ -187,7 +225,7 @@ def test_wrong_types_are_refused_by_field_name(place: str, value: Any) -> None:
         ({"members": {"web": {"ingres": {}}}}, "members.web.ingres", "Did you mean 'ingress'?"),
         ({"members": {"web": {"egress": {"allows": []}}}}, "members.web.egress.allows", "Did you mean 'allow'?"),
         ({"tests": [{"form": "web"}]}, "tests.0.form", "Did you mean 'from'?"),
-        ({"zzz": 1}, "zzz", "Known: groups, members, routes, tests"),
+        ({"zzz": 1}, "zzz", "Known: groups, members, routes, tests, staged"),
         ({"members": {"web": {"egress": {"allow": [{"peers": "any"}]}}}},
          "members.web.egress.allow.0.ports", "is missing"),
         ({"members": {"web": {"egress": {"allow": [{"peers": [], "ports": "any"}]}}}},
@@ -200,8 +238,14 @@ def test_wrong_types_are_refused_by_field_name(place: str, value: Any) -> None:
         ({"members": {"db/0": {}}}, "members.db/0", "db/2"),
         ({"members": {"db/65536": {}}}, "members.db/65536", "db/2"),
         ({"members": {"db/02": {}}}, "members.db/02", "db/2"),
-        ({"routes": [{"range": "0.0.0.0/0", "via": "gw"}]}, "routes.0.range", "default route"),
-        ({"routes": [{"range": "::/0", "via": "gw"}]}, "routes.0.range", "default route"),
+        ({"routes": [{"range": "0.0.0.0/0", "via": "gw"}]}, "routes.0.range", "add 'covers: default'"),
+        ({"routes": [{"range": "::/0", "via": "gw", "covers": "hosts"}]}, "routes.0.range", "default route"),
+        ({"routes": [{"range": "10.0.0.0/8", "via": "gw", "covers": ["host"]}]},
+         "routes.0.covers.0", "must be default, hosts or members, not 'host'. Did you mean 'hosts'?"),
+        ({"routes": [{"range": "10.0.0.0/8", "via": "gw", "covers": []}]}, "routes.0.covers", "is empty"),
+        ({"staged": {"members": {"web": {"ingres": {}}}}}, "staged.members.web.ingres", "Did you mean 'ingress'?"),
+        ({"staged": {"staged": {}}}, "staged.staged", "is not a known field"),
+        ({"staged": {"groups": {"any": []}}}, "staged.groups.any", "reserved"),
         ({"routes": [{"range": "127.0.0.0/8", "via": "gw"}]}, "routes.0.range", "never routed"),
         ({"routes": [{"range": "10.0.0.0/8", "via": "a"}, {"range": "10.0.0.0/8", "via": "b"}]},
          "routes.1.range", "routes.0 again"),
@@ -243,13 +287,47 @@ def test_peers_in_another_form(peer: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("range_", "excepted", "place", "message"),
+    [
+        ("10.0.0.0/8", "11.0.0.0/16", "except.0", "lies outside of 10.0.0.0/8"),
+        ("10.0.0.0/8", ["10.1.0.0/16", "0.0.0.0/0"], "except.1", "lies outside of 10.0.0.0/8"),
+        ("10.0.0.0/8", "10.0.0.0/8", "except.0", "is the whole range"),
+        ("10.0.0.0/8", ["10.0.0.0/9", "10.128.0.0/9"], "except", "are all of 10.0.0.0/8"),
+        ("10.0.0.0/8", "2001:db8::/32", "except.0", "is no IPv4 range, as 10.0.0.0/8 is"),
+        ("10.0.0.0/8", ["10.1.0.0/16", "10.1.0.0/16"], "except.1", "is there twice"),
+        ("10.0.0.0/8", [f"10.{number}.0.0/16" for number in range(65)], "except", "at most 64 are allowed"),
+        ("10.0.0.0/8", "10.0.0.1/16", "except", "Write 10.0.0.0/16"),
+        ("10.0.0.0/8", "web", "except", "must be a range"),
+        ("10.0.0.0/8", [], "except", "is empty"),
+        ("web", "10.0.0.0/16", "range", "must be a range"),
+    ],
+)
+def test_exceptions_lie_within_their_range(range_: str, excepted: Any, place: str, message: str) -> None:
+    peer = {"range": range_, "except": excepted}
+    with pytest.raises(InvalidInput) as refused:
+        schema.parse({"members": {"web": {"egress": {"allow": [{"peers": peer, "ports": "any"}]}}}})
+    assert refused.value.where == f"members.web.egress.allow.0.peers.{place}"
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("port", "message"),
     [
         ("443", "Write tcp/443 or udp/443"),
         ("TCP/443", "Write tcp/443"),
         ("tcp", "Write tcp/1-65535"),
         ("tcp/any", "Write tcp/1-65535"),
-        ("icmp/8", "Write icmp"),
+        ("icmp/echo-reply", "is an answer, and passes with the flow that it answers. Write icmp/echo-request"),
+        ("icmpv6/129", "Write icmpv6/echo-request"),
+        ("icmp/16", "Write icmp/info-request"),
+        ("icmp/3", "is an error, and passes with the flow that it is about. Leave it out"),
+        ("icmpv6/packet-too-big", "is an error, and passes with the flow that it is about"),
+        ("icmpv6/nd-neighbor-solicit", "between an endpoint and its host"),
+        ("icmp/128", "names a type of icmpv6. Write icmpv6/128"),
+        ("icmpv6/timestamp-request", "names a type of icmp. Write icmp/timestamp-request"),
+        ("icmp/99", "begins a flow. Write icmp, or one of icmp/echo-request, icmp/timestamp-request"),
+        ("icmp/999999999999999999", "is no type that begins a flow"),
+        ("icmp/", "must be tcp/443"),
         ("tpc/80", "Did you mean 'tcp'?"),
         ("icmp6", "Did you mean 'icmpv6'?"),
         ("tcp/0", "outside 1 to 65535"),
@@ -305,7 +383,10 @@ def test_combinations_of_groups_are_limited() -> None:
         ({"members": {"web": {"ingress": {"deny": [{"peers": ["any", "ap"], "ports": "any"}]}}}},
          "members.web.ingress.deny.0.peers.1", "Did you mean 'api'?"),
         ({"routes": [{"range": "192.0.2.0/24", "via": "gw"}]}, "routes.0.via", "not a member"),
-        ({"routes": [{"range": "100.64.0.0/10", "via": "web"}]}, "routes.0.range", "own range"),
+        ({"routes": [{"range": "100.64.0.0/10", "via": "web"}]}, "routes.0.range", "add 'covers: members'"),
+        ({"staged": {"groups": {"x": ["wbe"]}}}, "staged.groups.x.0", "Did you mean 'web'?"),
+        ({"staged": {"routes": [{"range": "100.64.0.0/10", "via": "web", "covers": ["hosts"]}]}},
+         "staged.routes.0.range", "own range"),
         ({"tests": [{"from": "x", "to": "db", "port": "tcp/1", "expected": "deny"}]}, "tests.0.from", "not a member"),
         ({"tests": [{"from": "db", "to": "y/2", "port": "tcp/1", "expected": "deny"}]}, "tests.0.to", "not a member"),
     ],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.icmp import ECHO_REQUEST
 from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import ANY_PROTOCOL
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Packet
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
@@ -20,9 +21,10 @@ NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132, "other": 4
 
 
 class Interpreter:
-    """One flow through one ruleset."""
+    """One flow through one ruleset. ``code``: of ICMP, which rules don't look at."""
 
-    def __init__(self, ruleset: Ruleset, packet: Packet) -> None:
+    def __init__(self, ruleset: Ruleset, packet: Packet, code: int = 0) -> None:
+        self._code = code
         self._ruleset = ruleset
         self._packet = packet
         self._priority = 0
@@ -102,8 +104,10 @@ class Interpreter:
         if words == "ct original protocol":
             return NUMBERS[self._packet.protocol]
         if words == "ct original proto-dst":
-            # An echo request's type and code stand where others have their port.
-            return {"icmp": 8 << 8, "icmpv6": 128 << 8}.get(self._packet.protocol, self._packet.port or 0)
+            # Type and code of ICMP stand where others have their port.
+            if self._packet.protocol in ECHO_REQUEST:
+                return (self._packet.port or ECHO_REQUEST[self._packet.protocol]) << 8 | self._code
+            return self._packet.port or 0
         found = re.fullmatch(r"ct original (ip6?) ([sd])addr", words)
         assert found is not None, f"the interpreter doesn't know: {words}"
         address = self._address(found[1], found[2])

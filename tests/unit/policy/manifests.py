@@ -11,18 +11,28 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.icmp import BEGINNING
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints, Packet
 
 MEMBERS = ("web", "api", "db", "log-1")
 GROUPS = ("front", "back", "all")
 LEASES = tuple(f"{member}/{gseq}" for member in MEMBERS for gseq in (1, 2))
+# Ranges, each within the one before it: any can be excepted from those before.
+NESTED = (
+    ("0.0.0.0/0", "100.64.0.0/24", "100.64.0.0/29", "100.64.0.4/31", "100.64.0.5/32"),
+    ("100.64.0.0/29", "100.64.0.0/30", "100.64.0.1/32"),
+    ("192.0.2.0/24", "192.0.2.128/25", "192.0.2.129/32"),
+    ("::/0", "fd00:1::/64", "fd00:1::6440:0/125", "fd00:1::6440:2/128"),
+    ("::/0", "2001:db8::/32", "2001:db8::1/128"),
+)
 RANGES = (
     "0.0.0.0/0", "100.64.0.0/24", "100.64.0.0/29", "100.64.0.1/32", "100.64.0.4/31", "192.0.2.0/24", "192.0.2.128/25",
     "::/0", "fd00:1::/64", "fd00:1::6440:0/125", "fd00:1::6440:2/128", "2001:db8::/32", "2001:db8::1/128",
 )  # fmt: skip
 PORTS = (
     "any", "icmp", "icmpv6", "tcp/80", "tcp/1-100", "tcp/79-81", "tcp/1-65535", "tcp/65535", "udp/80", "udp/1-79",
-    "udp/53-5353", "sctp/80", "sctp/1-2", "udp/65535",
+    "udp/53-5353", "sctp/80", "sctp/1-2", "udp/65535", "icmp/echo-request", "icmp/13", "icmpv6/128",
+    "icmpv6/node-information-query",
 )  # fmt: skip
 
 
@@ -43,8 +53,17 @@ def lists(of: Any, least: int = 0, most: int = 3) -> Any:
     return st.lists(of, min_size=least, max_size=most, unique=True)
 
 
-peers = st.sampled_from(("any", *MEMBERS, *LEASES, *GROUPS, *RANGES))
-rule = st.fixed_dictionaries({"peers": lists(peers, 1), "ports": lists(st.sampled_from(PORTS), 1)})
+@st.composite
+def excepting(draw: Any) -> dict[str, Any]:
+    nested = draw(st.sampled_from(NESTED))
+    outer = draw(st.integers(0, len(nested) - 2))
+    return {"range": nested[outer], "except": draw(lists(st.sampled_from(nested[outer + 1 :]), 1))}
+
+
+peers = st.sampled_from(("any", *MEMBERS, *LEASES, *GROUPS, *RANGES)) | excepting()
+rule = st.fixed_dictionaries(
+    {"peers": st.lists(peers, min_size=1, max_size=3), "ports": lists(st.sampled_from(PORTS), 1)}
+)
 rules = st.fixed_dictionaries({}, optional={"deny": st.lists(rule, max_size=3), "allow": st.lists(rule, max_size=4)})
 policy = st.fixed_dictionaries({}, optional={"ingress": rules, "egress": rules})
 documents = st.fixed_dictionaries(
@@ -75,4 +94,6 @@ def packets(draw: Any) -> Packet:
     port = None
     if protocol in ("tcp", "udp", "sctp"):
         port = draw(st.sampled_from((1, 2, 3, 53, 78, 79, 80, 81, 100, 101, 5353, 5354, 65535)))
+    elif protocol != "other":
+        port = draw(st.sampled_from((None, *BEGINNING[protocol].values())))
     return Packet(source, target, protocol, port)

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From CIDRs as text to ranges of addresses, and those with exceptions."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+from .._common import fields
+from .._common.errors import InvalidInput
+from .model import Range, RangePeer
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_LIKE = "a range like 192.0.2.0/24 or 2001:db8::/64"
+
+
+def cidr(value: Any, where: str) -> Range:
+    """A CIDR in its usual form: no bits set beyond the prefix, IPv6 as RFC 5952 writes it."""
+    if not isinstance(value, str) or len(value) > 43:
+        raise InvalidInput(f"must be {_LIKE}", where=where)
+    try:
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        network = None
+    if network is None or "%" in value:
+        raise InvalidInput(f"must be {_LIKE}, not '{fields.printable(value)}'", where=where)
+    if str(network) != value:
+        raise InvalidInput("is not in its usual form", where=where, remedy=f"Write {network}")
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        raise InvalidInput(
+            "is a range of IPv4-mapped addresses, which never travel", where=where, remedy="Write the IPv4 range"
+        )
+    return network
+
+
+def excepting(network: Range, excepted: Iterable[Range], where: str) -> RangePeer:
+    """The range without its exceptions, each of which lies within it. ``where``: of the list of exceptions."""
+    kept: list[Range] = []
+    for number, each in enumerate(excepted):
+        place = f"{where}.{number}"
+        if each.version != network.version:
+            raise InvalidInput(f"is no IPv{network.version} range, as {network} is", where=place)
+        if each == network:
+            raise InvalidInput(
+                "is the whole range, so that nothing is left", where=place, remedy="Remove the rule's peer instead"
+            )
+        if not each.subnet_of(network):  # type: ignore[arg-type]
+            raise InvalidInput(f"lies outside of {network}", where=place, remedy="Remove it")
+        if each in kept:
+            raise InvalidInput("is there twice", where=place)
+        kept.append(each)
+    if list(ipaddress.collapse_addresses(kept)) == [network]:  # type: ignore[type-var]
+        raise InvalidInput(
+            f"are all of {network}, so that nothing is left", where=where, remedy="Remove the rule's peer instead"
+        )
+    return RangePeer(network, tuple(kept))
