@@ -89,6 +89,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
+from ansible_collections.akash.avpn.plugins.module_utils._overlay import refused
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.inputs import load_inputs, make_host, make_plan
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.names import namespace
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.state import enforced
@@ -108,11 +109,12 @@ def run(root: Path, *, check_mode: bool) -> dict[str, Any]:
             short = registry[network].short
             try:
                 change: Change = act(namespace(short), planned.firewall, host.run_directory(short) / "firewall.json")
+                if not check_mode:
+                    enforced(host.paths, network, planned.manifest)
+                    refused.keep(host.paths, network, short)
             except AvpnError as error:
                 problems[network] = str(error)
                 continue
-            if not check_mode:
-                enforced(host.paths, network, planned.manifest)
             networks[network] = {
                 "namespace": namespace(short),
                 "manifest": planned.manifest,

@@ -77,7 +77,11 @@ networks:
       type: list
       elements: dict
     applied:
-      description: What the last apply made of it, null if nothing was applied.
+      description:
+        - What the last apply made of it, null if nothing was applied.
+        - C(refused) in it is what this host's firewall had refused then, in packets. C(members), by entry of the
+          manifest, with C(egress) (of what its endpoints sent, by their own rules) and C(ingress) (of what was sent to
+          them, by their own rules). C(others), by reason.
       type: dict
 problems:
   description: What was wrong with records on chain.

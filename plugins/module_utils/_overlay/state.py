@@ -78,7 +78,8 @@ def save(
 ) -> None:
     """Remember what was applied. ``attached``: endpoints of this host, and whether their workload is there.
 
-    Which manifest is enforced stays what ``enforced`` said last: its rules are loaded after this.
+    Which manifest is enforced stays what ``enforced`` said last, and what was refused what ``counted`` did: rules
+    are loaded after this.
     """
     paths.applied.mkdir(parents=True, exist_ok=True, mode=0o755)
     before = _shown(paths, plan.network)
@@ -98,6 +99,7 @@ def save(
             for item in plan.attachments
         },
         "notes": list(plan.notes),
+        "refused": before.get("refused") if before else None,
         "time": now,
     }
     _show(paths, shown)
@@ -116,6 +118,13 @@ def enforced(paths: StatePaths, network: str, manifest: int | None) -> None:
     shown = _shown(paths, network)
     if shown is not None and shown["manifest"] != manifest:
         _show(paths, {**shown, "manifest": manifest})
+
+
+def counted(paths: StatePaths, network: str, refused: Mapping[str, Any]) -> None:
+    """Remember what the firewall has refused (``_policy.refusals.refused``)."""
+    shown = _shown(paths, network)
+    if shown is not None and shown.get("refused") != refused:
+        _show(paths, {**shown, "refused": dict(refused)})
 
 
 def forget(paths: StatePaths, network: str) -> None:

@@ -101,6 +101,7 @@ def apply(paths: Paths) -> list[str]:
 
 def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
     """Load each network's compiled rules; problems by network id."""
+    from .._overlay import refused
     from .._overlay.names import namespace
     from .._overlay.state import enforced
     from .._policy.nft import apply_ruleset
@@ -112,6 +113,7 @@ def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
             if apply_ruleset(namespace(short), planned.firewall, host.run_directory(short) / "firewall.json"):
                 sys.stderr.write(f"avpn-fastpath: {short}: firewall of manifest {planned.manifest}\n")
             enforced(host.paths, network, planned.manifest)
+            refused.keep(host.paths, network, short)
         except AvpnError as error:
             problems[network] = str(error)
     return problems

@@ -24,7 +24,7 @@ from typing import Any
 
 from .._common.errors import AvpnError, Unsupported
 from .compile import closed_ruleset
-from .ruleset import FAMILY_TABLE, Ruleset, Scripts, difference, load, moved, readable
+from .ruleset import FAMILY_TABLE, Count, Ruleset, Scripts, difference, load, moved, readable
 
 _SECONDS = 30.0
 _FORMAT = 1
@@ -71,13 +71,15 @@ def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
     state.parent.mkdir(parents=True, exist_ok=True)
     with _lock(state):
         change = plan_ruleset(namespace, desired, state)
+        if change.scripts.whole:
+            change = replace(change, scripts=load(desired, _counted(namespace)))
         try:
             _load(namespace, change.scripts)
         except Unsupported as error:
             if change.scripts.whole:
                 raise
-            # Rules that must hold matter more than what is lost by loading them all: counters.
-            change = replace(change, scripts=load(desired), difference_refused=str(error))
+            # Rules that must hold matter more than what is lost by loading them all: some counted packets.
+            change = replace(change, scripts=load(desired, _counted(namespace)), difference_refused=str(error))
             _load(namespace, change.scripts)
         for address in change.moved:
             forget_flows(namespace, address)
@@ -110,10 +112,24 @@ def remove(namespace: str, state: Path) -> None:
 
 
 def counters(namespace: str) -> dict[str, int]:
-    """Packets refused so far, by counter: ``e_<member>`` and ``i_<member>`` (``db.2`` for a lease with rules of
-    its own) for the two sides, the rest by reason."""
+    """Packets refused so far, by counter (``refusals`` puts them into words). They go on when the table changes, also
+    as a whole, but for what is refused between reading and loading it; a counter whose member has no endpoint any
+    more goes, and all begin at 0 with a new namespace."""
+    return {name: packets for name, (packets, _octets) in _counts(namespace).items()}
+
+
+def _counts(namespace: str) -> dict[str, Count]:
     listed = json.loads(_nft(namespace, "-j", "list", "counters", "table", *FAMILY_TABLE.split()))["nftables"]
-    return {item["counter"]["name"]: item["counter"]["packets"] for item in listed if "counter" in item}
+    found = [item["counter"] for item in listed if "counter" in item]
+    return {item["name"]: (item["packets"], item["bytes"]) for item in found}
+
+
+def _counted(namespace: str) -> dict[str, Count]:
+    """What the counters of a table that is about to be replaced stand at; nothing if there is no table."""
+    try:
+        return _counts(namespace)
+    except Unsupported:
+        return {}
 
 
 def forget_flows(namespace: str, address: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 FAMILY_TABLE = "inet avpn"
 EPOCH_SETS = ("current", "epoch")
+Count = tuple[int, int]  # packets, bytes
 _LINE = 2000  # elements per command: long lines cost nft memory, not correctness
 
 
@@ -92,14 +93,16 @@ class Scripts:
         return bool(self.rules or self.switch)
 
 
-def load(ruleset: Ruleset) -> Scripts:
-    """Replace the whole table, whatever was there: counters start again, connections and their marks stay.
+def load(ruleset: Ruleset, counted: Mapping[str, Count] | None = None) -> Scripts:
+    """Replace the whole table, whatever was there: connections and their marks stay.
 
+    ``counted``: where counters go on from; one that isn't named there begins at 0.
     Until the switch there is no epoch, and every packet is evaluated.
     """
     nothing = Ruleset({}, {}, frozenset())
     head = [f"table {FAMILY_TABLE}", f"delete table {FAMILY_TABLE}", f"table {FAMILY_TABLE}"]
-    return Scripts(_script([*head, *_additions(nothing, ruleset)]), _script(_switch(nothing, ruleset)), whole=True)
+    rules = [*head, *_additions(nothing, ruleset, counted or {})]
+    return Scripts(_script(rules), _script(_switch(nothing, ruleset)), whole=True)
 
 
 def difference(old: Ruleset, new: Ruleset) -> Scripts:
@@ -136,10 +139,12 @@ def _needs_load(old: Ruleset, new: Ruleset) -> bool:
     )
 
 
-def _additions(old: Ruleset, new: Ruleset) -> Iterator[str]:
+def _additions(old: Ruleset, new: Ruleset, counted: Mapping[str, Count] | None = None) -> Iterator[str]:
     """What refers comes after what is referred to: objects, then elements (whose verdicts name chains), then rules."""
     for name in sorted(new.counters - old.counters):
-        yield f"add counter {FAMILY_TABLE} {name}"
+        packets, octets = (counted or {}).get(name, (0, 0))
+        start = f" {{ packets {packets} bytes {octets} ; }}" if packets else ""
+        yield f"add counter {FAMILY_TABLE} {name}{start}"
     for name, each in new.sets.items():
         if name not in old.sets:
             yield f"add {each.kind} {FAMILY_TABLE} {name} {{ {each.declaration} }}"

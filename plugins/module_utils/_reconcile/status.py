@@ -15,6 +15,7 @@ from .._common.errors import InvalidInput, Unavailable
 from .._peer import config, drop, versions
 from .._peer.paths import Paths
 from .._peer.votes import caught, votes
+from .._policy import refusals
 from . import report
 
 _SECONDS = 60.0
@@ -62,7 +63,7 @@ def table(found: dict[str, Any]) -> list[str]:
         attached = sum(entry.get("state") == "attached" for entry in endpoints.values())
         rows.append(
             (
-                f"{state['name'] or '?'} {network[:8]}",
+                _called(network, state),
                 _pair(state["ledger"]),
                 _pair(applied.get("ledger")),
                 _one(state["manifest"]),
@@ -81,13 +82,22 @@ def table(found: dict[str, Any]) -> list[str]:
     lines += [f"problem: {where}: {what}" for where, what in sorted(found["problems"].items())]
     for network, state in found["networks"].items():
         for one in state["contradictions"]:
-            where = f"{state['name'] or '?'} {network[:8]}"
-            lines.append(
-                f"problem: {where}: voter {one['voter']} {one['what']}, of {_pair(one['ledger'])}; not counted"
-            )
+            which = f"voter {one['voter']} {one['what']}, of {_pair(one['ledger'])}"
+            lines.append(f"problem: {_called(network, state)}: {which}; not counted")
+        lines += [f"refused in {_called(network, state)}: {line}" for line in _refused(state["applied"])]
     for problem in (found["runs"][0].get("problems") or ()) if found["runs"] else ():
         lines.append(f"problem: {problem['where']}: {problem['what']}")
     return lines
+
+
+def _called(network: str, state: dict[str, Any]) -> str:
+    return f"{state['name'] or '?'} {network[:8]}"
+
+
+def _refused(applied: dict[str, Any] | None) -> list[str]:
+    """What the firewall has refused, when it was applied last."""
+    found = (applied or {}).get("refused")
+    return list(refusals.lines(found)) if found else []
 
 
 def _network(view: View | None, network: str, have: Any, applied: Any, voting: dict[str, Any]) -> dict[str, Any]:
@@ -158,9 +168,7 @@ def _drained(found: dict[str, Any]) -> list[str]:
     if not found["drained"]:
         return []
     voting = [
-        f"{state['name'] or '?'} {network[:8]}"
-        for network, state in found["networks"].items()
-        if found["node"] in state["voters"]
+        _called(network, state) for network, state in found["networks"].items() if found["node"] in state["voters"]
     ]
     if not voting:
         return ["drained: votes nowhere any more"]

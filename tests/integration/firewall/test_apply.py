@@ -164,6 +164,22 @@ def test_counters_survive_changes(wire: Wire) -> None:
     assert counters(wire.sites[0].namespace)["e_web"] >= refused
 
 
+def test_counters_go_on_when_the_whole_table_is_loaded(wire: Wire) -> None:
+    site = wire.sites[0]
+    wire.enforce(rules(80))
+    probe([path for path in paths(wire, [("tcp", 99)]) if path.source.split("-")[2].startswith("web")], 0.3)
+    before = counters(site.namespace)
+    assert before["e_web"] > 0
+    site.state.unlink()
+    assert site.apply(site.compiled(rules(80), wire.endpoints)).scripts.whole
+    assert counters(site.namespace) == before
+    # Nor is anything lost where nft refuses the difference; a table that is closed has none to keep.
+    run("ip", "netns", "exec", site.namespace, "nft", "delete", "table", "inet", "avpn")
+    close(site.namespace)
+    assert site.apply(site.compiled(rules(80), wire.endpoints)).scripts.whole
+    assert set(counters(site.namespace).values()) == {0}
+
+
 def test_closed_until_loaded(wire: Wire) -> None:
     site = wire.sites[0]
     for each in wire.sites:

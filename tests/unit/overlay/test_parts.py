@@ -255,6 +255,22 @@ def test_applied_state_comes_back(tmp_path: Path) -> None:
     assert list(paths.applied.iterdir()) == []
 
 
+def test_what_was_refused_stays_on_record_until_it_is_counted_again(tmp_path: Path) -> None:
+    paths, plan = Paths(tmp_path), _plan()
+    once = {"members": {"web": {"egress": 1, "ingress": 0}}, "others": {}}
+
+    def shown() -> object:
+        return json.loads((paths.applied / f"{plan.network}.json").read_bytes())["refused"]
+
+    state.counted(paths, plan.network, once)  # nothing applied yet: nothing to say it of
+    assert not paths.applied.exists()
+    state.save(paths, plan, {}, {}, 1000)
+    assert shown() is None
+    state.counted(paths, plan.network, once)
+    state.save(paths, plan, {}, {}, 1001)
+    assert shown() == once
+
+
 def test_a_manifest_counts_as_enforced_once_its_rules_are_loaded(tmp_path: Path) -> None:
     paths, plan = Paths(tmp_path), _plan()
 

@@ -67,6 +67,16 @@ def test_a_host_that_is_drained_says_where_it_votes_still() -> None:
     assert not any("drained" in one for one in lines(a=["p/n1"]))
 
 
+def test_what_the_firewall_refused_is_told_by_member_and_side() -> None:
+    refused = {"members": {"db": {"egress": 0, "ingress": 4}, "web": {"egress": 0, "ingress": 0}}, "others": {}}
+    state = {"name": "prod", "ledger": None, "manifest": None, "contradictions": [], "voters": []}
+    found = {"node": "p/n1", "drained": False, "height": None, "problems": {}, "runs": [], "last_good": None}
+    for applied, told in (({"refused": refused}, 1), ({"refused": None}, 0), ({}, 0), (None, 0)):
+        lines = status.table({**found, "networks": {"a" * 64: {**state, "applied": applied}}})
+        assert lines.count("refused in prod aaaaaaaa: db: 4 sent to it, by its own ingress") == told
+        assert sum("refused" in line for line in lines) == told
+
+
 # --- settings
 
 
