@@ -37,12 +37,12 @@ LOCAL = [
 
 
 @settings(max_examples=400, deadline=None)
-@given(documents, st.lists(packets(), min_size=20, max_size=20))
-def test_compiled_agrees_with_evaluate(document: dict[str, Any], sent: list[Packet]) -> None:
+@given(documents, st.lists(packets(), min_size=20, max_size=20), st.sampled_from((0, 7, 255)))
+def test_compiled_agrees_with_evaluate(document: dict[str, Any], sent: list[Packet], code: int) -> None:
     manifest, everybody = parse(document), endpoints()
     ruleset = compile_ruleset(manifest, everybody, LOCAL, ["avtunnela"])
     for packet in sent:
-        assert Interpreter(ruleset, packet).permitted() == evaluate(manifest, everybody, packet).permitted, packet
+        assert Interpreter(ruleset, packet, code).permitted() == evaluate(manifest, everybody, packet).permitted, packet
 
 
 def _corpus() -> tuple[Any, list[Packet]]:
