@@ -9,19 +9,17 @@ import ipaddress
 from collections.abc import Callable, Iterable
 
 from .._common.errors import InvalidInput
-from .._manifest.icmp import BEGINNING
-from .._manifest.model import Manifest, Policy, Port, RangePeer, Rule
-from .boxes import ALL_PORTS, Span, disjoint, port_boxes
+from .._manifest.model import Manifest, Policy, RangePeer, Rule
+from .boxes import Span, disjoint, port_boxes
 from .classes import Classes, written
 from .endpoints import Endpoints
 from .evaluate import policy_of
+from .portline import port_span
 from .remainders import pieces, spans_of
 from .ruleset import Chain, Set
 
 MAX_ELEMENTS = 200_000  # of all rules together: beyond, a manifest is refused rather than a host exhausted
 _MAX_PAIRS = 5 * MAX_ELEMENTS  # of classes and ports in one list, before they are united
-
-_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
 
 # nft 1.0.6 knows the type of a connection's port only when the rule itself has named a transport protocol, so
 # each rule names them all: this is always true. (A related error's own protocol differs from its flow's.)
@@ -130,7 +128,7 @@ def _matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) -
     by_class: dict[Span, list[Span]] = {}
     by_address: dict[int, dict[Span, list[Span]]] = {4: {}, 6: {}}
     for rule in rules:
-        ports = [_ports(port) for port in rule.ports]
+        ports = [port_span(port) for port in rule.ports]
         for peer in rule.peers:
             if isinstance(peer, RangePeer):
                 for span in spans_of(peer):
@@ -160,18 +158,6 @@ def _matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) -
             match = f"{ANY_PROTOCOL} {key} . {_FLOW}"
             made[f"{name}{suffix}"] = (match, Set("set", flow.format(kind), elements))
     return made
-
-
-def _ports(port: Port) -> Span:
-    if port.protocol == "any":
-        return ALL_PORTS
-    base = _PROTOCOLS[port.protocol] * 65536
-    if port.first is None or port.last is None:
-        return base, base + 65535
-    if port.protocol in BEGINNING:
-        # Type and code of the packet that began the flow stand where others have their port.
-        return base + (port.first << 8), base + (port.last << 8 | 0xFF)
-    return base + port.first, base + port.last
 
 
 def _ipv4(number: int) -> str:
