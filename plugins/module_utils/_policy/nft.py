@@ -20,7 +20,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from .._common.errors import AvpnError, Unsupported
 from .compile import closed_ruleset
@@ -58,7 +57,7 @@ def plan_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
     everything. ``state``: file that remembers what was applied."""
     remembered, digest = _remembered(state)
     addresses = moved(remembered, desired) if remembered is not None else ()
-    if remembered is not None and digest is not None and digest == _listing(namespace):
+    if remembered is not None and digest is not None and digest == _listing(namespace, remembered):
         return Change(remembered, desired, difference(remembered, desired), addresses)
     return Change(None, desired, load(desired), addresses)
 
@@ -84,7 +83,7 @@ def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
         for address in change.moved:
             forget_flows(namespace, address)
         if change or change.moved or change.before != desired:
-            _remember(state, desired, _listing(namespace))
+            _remember(state, desired, _listing(namespace, desired))
     return change
 
 
@@ -142,13 +141,15 @@ def forget_flows(namespace: str, address: str) -> None:
             raise AvpnError(f"conntrack failed: {_last_line(done.stderr)}", where=f"namespace {namespace}")
 
 
-def _listing(namespace: str) -> str | None:
-    """A digest of the kernel's table, without what packets change; None: there is no table."""
+def _listing(namespace: str, ruleset: Ruleset) -> str | None:
+    """A digest of the kernel's table, without what packets change; None: there is no table. ``ruleset``: what it
+    should hold; it says which sets packets fill, which nft 1.0.6 doesn't list."""
     if not os.path.exists(_path(namespace)):
         return None
     done = _run(namespace, ["nft", "-s", "-j", "list", "table", *FAMILY_TABLE.split()])
     if done.returncode != 0:
         return None
+    filled = {name for name, each in ruleset.sets.items() if "dynamic" in each.declaration}
     digest = hashlib.sha256()
     for item in json.loads(done.stdout)["nftables"]:
         for kind, body in item.items():
@@ -156,18 +157,14 @@ def _listing(namespace: str) -> str | None:
                 continue
             for volatile in ("packets", "bytes") if kind == "counter" else ():
                 body.pop(volatile, None)
-            elements = body.pop("elem", []) if kind in ("set", "map") and "dynamic" not in _flags(body) else []
-            body.pop("elem", None)
+            elements = body.pop("elem", [])
+            if kind == "set" and body["name"] in filled:
+                elements = []
             digest.update(json.dumps([kind, body], sort_keys=True).encode())
             # The kernel's hashes may be listed in another order after they have grown.
             for element in sorted(map(repr, elements)):
                 digest.update(element.encode())
     return digest.hexdigest()
-
-
-def _flags(body: dict[str, Any]) -> list[str]:
-    flags = body.get("flags", [])
-    return flags if isinstance(flags, list) else [flags]
 
 
 def _remembered(state: Path) -> tuple[Ruleset | None, str | None]:

@@ -180,6 +180,18 @@ def test_counters_go_on_when_the_whole_table_is_loaded(wire: Wire) -> None:
     assert set(counters(site.namespace).values()) == {0}
 
 
+def test_connections_do_not_look_like_tampering(wire: Wire) -> None:
+    """The set that counts connections is filled by packets; the next change is a difference all the same."""
+    wire.enforce(rules(80))
+    assert any(probe(paths(wire, [("tcp", 80)])).values())
+    for site in wire.sites:
+        assert "ct count over" in run(
+            "ip", "netns", "exec", site.namespace, "nft", "list", "set", "inet avpn connections4"
+        )
+        assert not site.apply(site.compiled(rules(80), wire.endpoints))
+        assert not site.apply(site.compiled(rules(81), wire.endpoints)).scripts.whole
+
+
 def test_closed_until_loaded(wire: Wire) -> None:
     site = wire.sites[0]
     for each in wire.sites:
@@ -225,7 +237,7 @@ def test_differences_lead_to_the_same_table_as_loading(wire: Wire) -> None:
         assert _objects(site) == by_difference, step
         # The handles are others now, so that the next apply would load: put the digest right.
         state = json.loads(site.state.read_bytes())
-        state["listing"] = nft._listing(site.namespace)
+        state["listing"] = nft._listing(site.namespace, ruleset)
         site.state.write_text(json.dumps(state))
 
 
