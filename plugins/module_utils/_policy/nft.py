@@ -3,9 +3,10 @@
 
 """The edge to the kernel: loading a table into a network namespace, and seeing whether it is still there.
 
-What was applied is kept in a state file: the ruleset, and a digest of the kernel's own listing right after it was
-loaded. If the listing still has that digest, the kernel holds that ruleset, and only differences are sent. If not
-(somebody flushed it, a run was interrupted, the machine restarted), the whole table is loaded anew.
+What was applied is kept in a state file: the ruleset, and the kernel's generation right after it was loaded. If that
+is still the generation, nobody has changed anything, the kernel holds that ruleset, and only differences are sent. If
+not (somebody flushed it, a run was interrupted, the machine restarted), the whole table is loaded anew. Where the
+kernel tells no generation, or somebody else's transaction came between, a digest of the table's listing does it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from pathlib import Path
 
 from .._common.errors import AvpnError, Unsupported
 from .compile import closed_ruleset
+from .generation import Generation, generation
 from .ruleset import FAMILY_TABLE, Count, Ruleset, Scripts, difference, load, moved, readable
 
 _SECONDS = 30.0
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Change:
     scripts: Scripts
     moved: tuple[str, ...]  # addresses whose connections are forgotten
     difference_refused: str = ""  # why nft didn't take the difference, so that the whole was loaded
+    found: Generation | None = None  # what the kernel held when this was planned
 
     def __bool__(self) -> bool:
         return bool(self.scripts)
@@ -55,11 +58,15 @@ class Change:
 def plan_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
     """What has to change in the kernel. ``namespace``: name of a network namespace; one that isn't there yet needs
     everything. ``state``: file that remembers what was applied."""
-    remembered, digest = _remembered(state)
-    addresses = moved(remembered, desired) if remembered is not None else ()
-    if remembered is not None and digest is not None and digest == _listing(namespace, remembered):
-        return Change(remembered, desired, difference(remembered, desired), addresses)
-    return Change(None, desired, load(desired), addresses)
+    found = generation(_path(namespace))
+    remembered = _remembered(state)
+    if remembered is None:
+        return Change(None, desired, load(desired), (), found=found)
+    addresses = moved(remembered.ruleset, desired)
+    if remembered.holds(namespace, found):
+        changes = difference(remembered.ruleset, desired)
+        return Change(remembered.ruleset, desired, changes, addresses, found=found)
+    return Change(None, desired, load(desired), addresses, found=found)
 
 
 def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
@@ -83,8 +90,17 @@ def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
         for address in change.moved:
             forget_flows(namespace, address)
         if change or change.moved or change.before != desired:
-            _remember(state, desired, _listing(namespace, desired))
+            _remember(state, desired, *_held(namespace, change))
     return change
+
+
+def _held(namespace: str, change: Change) -> tuple[Generation | None, str | None]:
+    """What the kernel holds after a change: its generation if that is the change's doing alone, else a digest."""
+    now = generation(_path(namespace))
+    own = sum(bool(script) for script in (change.scripts.rules, change.scripts.switch))
+    if now is not None and change.found is not None and now == change.found.after(own):
+        return now, None
+    return None, _listing(namespace, change.after)
 
 
 def _load(namespace: str, scripts: Scripts) -> None:
@@ -167,20 +183,39 @@ def _listing(namespace: str, ruleset: Ruleset) -> str | None:
     return digest.hexdigest()
 
 
-def _remembered(state: Path) -> tuple[Ruleset | None, str | None]:
+@dataclass(frozen=True)
+class _Remembered:
+    """What the state file says: a ruleset, and by what to see that the kernel holds it."""
+
+    ruleset: Ruleset
+    generation: str | None
+    listing: str | None
+
+    def holds(self, namespace: str, found: Generation | None) -> bool:
+        if self.generation is not None:
+            return found is not None and str(found) == self.generation
+        return self.listing is not None and self.listing == _listing(namespace, self.ruleset)
+
+
+def _remembered(state: Path) -> _Remembered | None:
     try:
         document = json.loads(state.read_bytes())
         if document["format"] != _FORMAT:
-            return None, None
-        return Ruleset.from_json(document["ruleset"]), document["listing"]
+            return None
+        return _Remembered(Ruleset.from_json(document["ruleset"]), document["generation"], document["listing"])
     except FileNotFoundError:
-        return None, None
+        return None
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None, None  # not ours, or half of it: as if it weren't there
+        return None  # not ours, or half of it: as if it weren't there
 
 
-def _remember(state: Path, ruleset: Ruleset, listing: str | None) -> None:
-    document = {"format": _FORMAT, "ruleset": ruleset.to_json(), "listing": listing}
+def _remember(state: Path, ruleset: Ruleset, held: Generation | None, listing: str | None) -> None:
+    document = {
+        "format": _FORMAT,
+        "ruleset": ruleset.to_json(),
+        "generation": None if held is None else str(held),
+        "listing": listing,
+    }
     handle, name = tempfile.mkstemp(dir=state.parent, prefix=f".{state.name}-")
     try:
         with os.fdopen(handle, "w") as file:
