@@ -6,7 +6,7 @@
 
 LAB = PYTHONPATH=tests/lab build/venv/bin/python -m lab
 
-.PHONY: help bootstrap lab lab-down test lint docs bench faults model requirements
+.PHONY: help bootstrap lab lab-down test lint docs bench faults model wire requirements
 
 help:
 	@echo 'make lab                  two tenants over three providers: set up, probed, shown'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench PART=...       one benchmark'
 	@echo 'make faults SEED=...      the fault tests, from a seed'
 	@echo "make model                the model of the ledger's protocol, within its larger bounds"
+	@echo 'make wire [SEED=1]        5,000 generated manifests on real packets: build/wire/seed-1.json'
 	@echo 'make requirements         the hash-locked requirements anew (UPGRADE=1: newest versions)'
 
 bootstrap:
@@ -45,6 +46,9 @@ faults: bootstrap
 
 model: bootstrap
 	@tests/lab/part.sh model run $(ARGS)
+
+wire: bootstrap
+	@tests/lab/part.sh integration/firewall campaign $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 requirements:
 	@tests/lab/requirements.sh

@@ -19,6 +19,7 @@ from .._chain.view import record_gone
 from .._common.errors import AvpnError, InvalidInput
 from .._common.ids import EndpointId, NodeId
 from .._manifest.model import Manifest, Route
+from .._policy.entrances import Neighbours
 from .._quorum.value import HostEntry, Value
 from .dns_names import names
 from .live import kept_slots, knows, live_slots
@@ -138,7 +139,7 @@ def _network(
         tunnel=tunnel,
         attachments=attachments,
         names=names(value.record.name, value.slots, live),
-        firewall=compiler(content, live, attachments, registered.short),
+        firewall=compiler(content, live, attachments, registered.short, _neighbours(value, own, peers)),
         ledger=(value.generation, value.version),
         manifest=version,
         live=live,
@@ -184,6 +185,15 @@ def _peers(
             allowed = tuple(sorted({*host, *behind[node]}, key=_order))
             peers.append(TunnelPeer(node, entry.wireguard, entry.endpoint, entry.port, allowed))
     return tuple(sorted(peers, key=lambda peer: peer.node))
+
+
+def _neighbours(value: Value, own: HostEntry, peers: Iterable[TunnelPeer]) -> Neighbours:
+    """The hosts' own addresses: this one's, and those of its peers."""
+
+    def both(entry: HostEntry) -> tuple[ipaddress.IPv4Address, ipaddress.IPv6Address]:
+        return entry.address, ipv6_of(ula(value.network), entry.address)
+
+    return Neighbours(both(own), tuple(address for peer in peers for address in both(value.hosts[peer.node])))
 
 
 def _carriers(

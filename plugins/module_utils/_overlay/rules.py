@@ -11,22 +11,32 @@ from typing import Protocol
 from .._manifest.model import Manifest
 from .._policy.compile import compile_ruleset
 from .._policy.endpoints import Endpoint, Endpoints
-from .._policy.entrances import Local
+from .._policy.entrances import Local, Neighbours
 from .._policy.ruleset import Ruleset
 from .model import Attachment, LiveSlot
 from .names import tunnel, veth
 
 
 class Compiler(Protocol):
-    """Makes the ruleset: ``manifest`` None lets nothing pass; ``live`` on all hosts, ``attachments`` on this one."""
+    """Makes the ruleset: ``manifest`` None lets nothing pass; ``live`` on all hosts, ``attachments`` on this one;
+    ``neighbours``: the hosts' own addresses."""
 
     def __call__(
-        self, manifest: Manifest | None, live: Iterable[LiveSlot], attachments: Iterable[Attachment], short: str
+        self,
+        manifest: Manifest | None,
+        live: Iterable[LiveSlot],
+        attachments: Iterable[Attachment],
+        short: str,
+        neighbours: Neighbours,
     ) -> Ruleset: ...
 
 
 def compile_rules(
-    manifest: Manifest | None, live: Iterable[LiveSlot], attachments: Iterable[Attachment], short: str
+    manifest: Manifest | None,
+    live: Iterable[LiveSlot],
+    attachments: Iterable[Attachment],
+    short: str,
+    neighbours: Neighbours,
 ) -> Ruleset:
     """The compiled table. Raises InvalidInput if the manifest is too large for these endpoints."""
     return compile_ruleset(
@@ -34,4 +44,5 @@ def compile_rules(
         Endpoints(Endpoint(slot.endpoint, slot.ipv4, slot.ipv6, str(slot.lease)) for slot in live),
         [Local(veth(item.ipv4), item.ipv4, item.ipv6, item.carries) for item in attachments],
         (tunnel(short),),
+        neighbours=neighbours,
     )

@@ -12,8 +12,9 @@ How a packet goes through the table (what it must agree with is ``evaluate``)::
       e_<who>  the original target's class and address against the sender's deny and allow
       receiver the original target's class -> the chain of the receiver's rules
       i_<who>  the original source's class and address against the receiver's deny and allow
+    staged     if the manifest has a staged part: what that would refuse is counted, and passes
     permit     the connection gets the epoch as its mark
-    gateway    input: DHCP, neighbour discovery, DNS and echo from endpoints; from tunnels nothing new
+    gateway    input: DHCP, neighbour discovery, DNS and echo from endpoints; from tunnels hosts' echo requests
 
 The epoch is a hash of everything here that bears on a decision. When it changes, the next packet of every flow,
 in either direction, is evaluated again as if it began the flow: permitted ones are marked anew and don't notice,
@@ -33,8 +34,9 @@ from .._common import canonical
 from .._manifest.model import Manifest
 from .decisions import decisions
 from .endpoints import Endpoints
-from .entrances import COUNTERS, Local, check_interfaces, entrances, sources
+from .entrances import COUNTERS, Local, Neighbours, check_interfaces, entrances, hosts, sources
 from .ruleset import Chain, Ruleset, Set
+from .staged import add_staged
 
 CONNECTIONS = 8192  # of one endpoint at a time
 
@@ -45,23 +47,29 @@ def compile_ruleset(
     local: Iterable[Local],
     tunnels: Sequence[str],
     *,
+    neighbours: Neighbours | None = None,
     connections: int = CONNECTIONS,
 ) -> Ruleset:
     """The table for one host. ``manifest`` None: there is none yet, and nothing passes. ``endpoints``: those of
-    all hosts; ``local``: those of this one; ``tunnels``: names of the network's WireGuard interfaces.
+    all hosts; ``local``: those of this one; ``tunnels``: names of the network's WireGuard interfaces;
+    ``neighbours``: addresses of the hosts themselves.
 
     Raises InvalidInput if the manifest is too large for these endpoints.
     """
     local = sorted(local, key=lambda each: each.interface)
     check_interfaces((*tunnels, *(each.interface for each in local)))
-    sets, chains, counters = decisions(manifest or Manifest(), endpoints)
+    manifest = manifest or Manifest()
+    sets, chains, counters = decisions(manifest, endpoints)
+    add_staged(manifest.staged, endpoints, sets, chains, counters)
+    chains["decide"] = Chain(("meta mark set meta nfproto map @epoch", *chains["decide"].rules))
     epoch = _epoch(sets, chains)
     sets["current"] = Set("set", "type mark;", {epoch: ""})
     sets["epoch"] = Set("map", "type nf_proto : mark;", {"ipv4": epoch, "ipv6": epoch})
     for family, kind in (("4", "ipv4_addr"), ("6", "ipv6_addr")):
         sets[f"connections{family}"] = Set("set", f"type {kind}; flags dynamic; size 65535;")
     sets.update(sources(local))
-    chains.update(entrances(tuple(tunnels), connections, carried="carried4" in sets))
+    sets.update(hosts(neighbours or Neighbours()))
+    chains.update(entrances(tuple(tunnels), connections))
     tenancy = {
         f"{endpoint.ipv4} {endpoint.ipv6}": hashlib.sha256(endpoint.lease.encode()).hexdigest()[:16]
         for endpoint in endpoints

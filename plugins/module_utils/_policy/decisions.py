@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from .._common.errors import InvalidInput
 from .._manifest.model import Manifest, Policy, RangePeer, Rule
@@ -27,8 +28,30 @@ ANY_PROTOCOL = "meta l4proto { tcp, 0-5, 7-255 }"
 _FLOW = "ct original protocol . ct original proto-dst"
 
 
-def decisions(manifest: Manifest, endpoints: Endpoints) -> tuple[dict[str, Set], dict[str, Chain], set[str]]:
-    """Everything that bears on a decision: classes, both sides' chains and their sets."""
+@dataclass(frozen=True)
+class Words:
+    """How decisions are written: before every name, at every counter's, and what permits and refuses."""
+
+    prefix: str = ""
+    counter: str = ""
+    permit: str = "goto permit"
+    refuse: str = "drop"
+
+    def refusal(self, counter: str) -> str:
+        return f'counter name "{self.counter}{counter}" {self.refuse}'
+
+
+ENFORCED = Words()
+
+
+def decisions(
+    manifest: Manifest, endpoints: Endpoints, words: Words = ENFORCED
+) -> tuple[dict[str, Set], dict[str, Chain], set[str]]:
+    """Everything that bears on a decision: classes, both sides' chains and their sets.
+
+    The chain to begin at is ``decide``, behind the prefix of ``words``.
+    """
+    pre, strangers = words.prefix, words.refusal("strangers")
     classes = Classes(manifest, endpoints)
     class4: dict[str, str] = {}
     class6: dict[str, str] = {}
@@ -41,59 +64,58 @@ def decisions(manifest: Manifest, endpoints: Endpoints) -> tuple[dict[str, Set],
         key, policy = policy_of(manifest, endpoint) or (endpoint.id.member, Policy())
         who = key.replace("/", ".")
         policies[who] = policy
-        senders[number], receivers[number] = f"goto e_{who}", f"goto i_{who}"
+        senders[number], receivers[number] = f"goto {pre}e_{who}", f"goto {pre}i_{who}"
     sets = {
-        "class4": Set("map", "type ipv4_addr : classid;", class4),
-        "class6": Set("map", "type ipv6_addr : classid;", class6),
-        "senders": Set("map", "type classid : verdict;", senders),
-        "receivers": Set("map", "type classid : verdict;", receivers),
-        "routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, 4)),
-        "routed6": Set("set", "type ipv6_addr; flags interval;", _routed(manifest, 6)),
+        f"{pre}class4": Set("map", "type ipv4_addr : classid;", class4),
+        f"{pre}class6": Set("map", "type ipv6_addr : classid;", class6),
+        f"{pre}senders": Set("map", "type classid : verdict;", senders),
+        f"{pre}receivers": Set("map", "type classid : verdict;", receivers),
+        f"{pre}routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, 4)),
+        f"{pre}routed6": Set("set", "type ipv6_addr; flags interval;", _routed(manifest, 6)),
     }
     chains = {
-        "decide": Chain(
+        f"{pre}decide": Chain(
             (
-                "meta mark set meta nfproto map @epoch",
-                "jump source",
-                "meta priority vmap @senders",
-                "ct original ip saddr @routed4 goto outside",
-                "ct original ip6 saddr @routed6 goto outside",
-                'counter name "strangers" drop',
+                f"jump {pre}source",
+                f"meta priority vmap @{pre}senders",
+                f"ct original ip saddr @{pre}routed4 goto {pre}outside",
+                f"ct original ip6 saddr @{pre}routed6 goto {pre}outside",
+                strangers,
             )
         ),
-        "source": _class_of("saddr"),
-        "target": _class_of("daddr"),
-        "outside": Chain(("jump target", "meta priority vmap @receivers", 'counter name "strangers" drop')),
-        "receiver": Chain(
+        f"{pre}source": _class_of("saddr", pre),
+        f"{pre}target": _class_of("daddr", pre),
+        f"{pre}outside": Chain((f"jump {pre}target", f"meta priority vmap @{pre}receivers", strangers)),
+        f"{pre}receiver": Chain(
             (
-                "meta priority vmap @receivers",
-                "ct original ip daddr @routed4 goto permit",
-                "ct original ip6 daddr @routed6 goto permit",
-                'counter name "strangers" drop',
+                f"meta priority vmap @{pre}receivers",
+                f"ct original ip daddr @{pre}routed4 {words.permit}",
+                f"ct original ip6 daddr @{pre}routed6 {words.permit}",
+                strangers,
             )
         ),
     }
     if sum(map(pieces, policies.values())) > MAX_ELEMENTS:
         raise _too_large()
-    counters: set[str] = set()
+    counters = {f"{words.counter}strangers"}
     budget = MAX_ELEMENTS
     for who, policy in sorted(policies.items()):
         for name, other, address, rules, go in (
-            (f"e_{who}", "target", "daddr", policy.egress, "receiver"),
-            (f"i_{who}", "source", "saddr", policy.ingress, "permit"),
+            (f"e_{who}", "target", "daddr", policy.egress, f"goto {pre}receiver"),
+            (f"i_{who}", "source", "saddr", policy.ingress, words.permit),
         ):
-            drop = f'counter name "{name}" drop'
-            lines = [f"jump {other}"]
-            for verdict, listed, then in (("deny", rules.deny, drop), ("allow", rules.allow, f"goto {go}")):
-                made = _matches(f"{name}_{verdict}", listed, classes, address)
+            drop = words.refusal(name)
+            lines = [f"jump {pre}{other}"]
+            for verdict, listed, then in (("deny", rules.deny, drop), ("allow", rules.allow, go)):
+                made = _matches(f"{pre}{name}_{verdict}", listed, classes, address)
                 for set_name, (match, matched) in made.items():
                     sets[set_name] = matched
                     budget -= len(matched.elements)
                     lines.append(f"{match} @{set_name} {then}")
                 if budget < 0:
                     raise _too_large()
-            chains[name] = Chain((*lines, drop))
-            counters.add(name)
+            chains[f"{pre}{name}"] = Chain((*lines, drop))
+            counters.add(f"{words.counter}{name}")
     return sets, chains, counters
 
 
@@ -105,13 +127,13 @@ def _too_large() -> InvalidInput:
     )
 
 
-def _class_of(address: str) -> Chain:
+def _class_of(address: str, prefix: str) -> Chain:
     """The class of one end of the flow, into the packet's priority: 0 for an address that no endpoint has."""
     return Chain(
         (
             "meta priority set 0",
-            f"meta priority set ct original ip {address} map @class4",
-            f"meta priority set ct original ip6 {address} map @class6",
+            f"meta priority set ct original ip {address} map @{prefix}class4",
+            f"meta priority set ct original ip6 {address} map @{prefix}class6",
         )
     )
 

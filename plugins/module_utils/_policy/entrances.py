@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .._common.errors import InvalidInput
 from .._manifest.model import Range
+from .endpoints import Address
 from .ruleset import Chain, Set
 
+_ECHOES = "limit rate 4/second burst 8 packets"  # from one host
 _INTERFACE = re.compile(r"[a-z0-9]{1,15}", re.ASCII)
-COUNTERS = frozenset({"spoofed", "relayed", "invalid", "midstream", "crowded", "strangers", "gateway"})
+COUNTERS = frozenset({"spoofed", "relayed", "invalid", "midstream", "crowded", "gateway"})
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class Local:
     carries: tuple[Range, ...] = ()
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """The addresses of the network's hosts themselves: this one's, and those of the hosts at the tunnels' other
+    ends, which may ask with an echo request whether this one is still there."""
+
+    own: tuple[Address, ...] = ()
+    others: tuple[Address, ...] = ()
+
+
 def check_interfaces(names: Iterable[str]) -> None:
     """Raises InvalidInput for a name that no interface of ours has."""
     for interface in names:
@@ -38,16 +49,17 @@ def check_interfaces(names: Iterable[str]) -> None:
             raise InvalidInput(f"'{ascii(interface)[1:20]}' is not the name of an interface", where="interface")
 
 
-def entrances(tunnels: tuple[str, ...], connections: int, *, carried: bool) -> dict[str, Chain]:
+def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
     """The chains that packets enter and leave by, and the services of the gateway itself."""
     named = "{ " + ", ".join(f'"{name}"' for name in tunnels) + " }"
     guard = ['iifname "lo" accept']
     if tunnels:
         guard.append(f"iifname {named} accept")  # WireGuard has checked the source by its allowed IPs
-    guard += ["iifname . ip saddr @sources4 accept", "iifname . ip6 saddr @sources6 accept"]
-    if carried:
-        guard += ["iifname . ip saddr @carried4 accept", "iifname . ip6 saddr @carried6 accept"]
     guard += [
+        "iifname . ip saddr @sources4 accept",
+        "iifname . ip6 saddr @sources6 accept",
+        "iifname . ip saddr @carried4 accept",
+        "iifname . ip6 saddr @carried6 accept",
         # Before it has its address an endpoint asks for one; link-local traffic never leaves the veth.
         "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
         "ip6 saddr { ::, fe80::/10 } icmpv6 type { 133, 135, 136 } ip6 hoplimit 255 accept",
@@ -56,7 +68,14 @@ def entrances(tunnels: tuple[str, ...], connections: int, *, carried: bool) -> d
         'counter name "spoofed" drop',
     ]
     relayed = [f'iifname {named} oifname {named} counter name "relayed" drop'] if tunnels else []
-    services = [f"iifname {named} drop"] if tunnels else []
+    # Hosts find out by an echo whether a change of the frame has cut them off. WireGuard's allowed IPs say that the
+    # sender is the host it claims to be; each has its own rate, so that none can use up another's.
+    asked = []
+    for version, ip, echo in ((4, "ip", "icmp type echo-request"), (6, "ip6", "icmpv6 type echo-request")):
+        if tunnels:
+            limited = f"update @echoes{version} {{ {ip} saddr {_ECHOES} }}"
+            asked.append(f"iifname {named} {echo} {ip} saddr . {ip} daddr @hosts{version} {limited} accept")
+            asked.append(f"iifname {named} {echo} drop")  # also of one that was answered before
     crowded = 'counter name "crowded" drop'
     return {
         # Here only permitted flows count, so that refused attempts don't crowd anybody out.
@@ -90,8 +109,9 @@ def entrances(tunnels: tuple[str, ...], connections: int, *, carried: bool) -> d
         "gateway": Chain(
             (
                 'iifname "lo" accept',
+                *asked,
                 "ct state established,related accept",
-                *services,
+                *([f"iifname {named} drop"] if tunnels else []),
                 "icmpv6 type { 133, 135, 136 } ip6 hoplimit 255 accept",
                 "icmp type echo-request accept",
                 "icmpv6 type echo-request accept",
@@ -115,10 +135,29 @@ def sources(local: Sequence[Local]) -> dict[str, Set]:
             for network in ipaddress.collapse_addresses(ranges):  # type: ignore[type-var]
                 found[name][f'"{each.interface}" . {network}'] = ""
     sets = {}
-    carried = found["carried4"] or found["carried6"]
     for name, elements in found.items():
         kind = "ipv4_addr" if name.endswith("4") else "ipv6_addr"
         flags = " flags interval;" if name.startswith("carried") else ""
-        if not flags or carried:
-            sets[name] = Set("set", f"type ifname . {kind};{flags}", elements)
+        sets[name] = Set("set", f"type ifname . {kind};{flags}", elements)
     return sets
+
+
+def hosts(neighbours: Neighbours) -> dict[str, Set]:
+    """Who may ask this host for an echo, at which address; and how often each has lately."""
+    sets = {}
+    for version, name, kind in ((4, "4", "ipv4_addr"), (6, "6", "ipv6_addr")):
+        pairs = {
+            f"{other} . {own}": ""
+            for other in neighbours.others
+            for own in neighbours.own
+            if other.version == own.version == version
+        }
+        sets[f"hosts{name}"] = Set("set", f"type {kind} . {kind};", pairs)
+        sets[f"echoes{name}"] = Set("set", f"type {kind}; flags dynamic, timeout; timeout 1m; size 4096;")
+    return sets
+
+
+def pairs_of(sets: Mapping[str, Set]) -> tuple[tuple[str, str], ...]:
+    """Of a table's sets: the other hosts' addresses, each with the own address that it may ask."""
+    found = [key.split(" . ") for name in ("hosts4", "hosts6") if name in sets for key in sets[name].elements]
+    return tuple((other, own) for other, own in found)

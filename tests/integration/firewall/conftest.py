@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "policy"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from wire import Wire, new_wire

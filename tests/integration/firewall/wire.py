@@ -100,7 +100,7 @@ class Site:
     state: Path
     workloads: list[Workload] = field(default_factory=list)
 
-    def compiled(self, manifest: Manifest | None, endpoints: Endpoints, **options: int) -> Ruleset:
+    def compiled(self, manifest: Manifest | None, endpoints: Endpoints, **options: Any) -> Ruleset:
         return compile_ruleset(manifest, endpoints, [each.local for each in self.workloads], [TUNNEL], **options)
 
     def apply(self, ruleset: Ruleset) -> Change:
@@ -188,7 +188,7 @@ class Wire:
     def endpoints(self) -> Endpoints:
         return Endpoints(each.endpoint for each in self.workloads)
 
-    def enforce(self, manifest: Manifest | None, **options: int) -> None:
+    def enforce(self, manifest: Manifest | None, **options: Any) -> None:
         """The manifest on every site."""
         for site in self.sites:
             site.apply(site.compiled(manifest, self.endpoints, **options))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import ipaddress
 import pathlib
 import re
@@ -105,9 +106,10 @@ def test_links_lead_somewhere(guide: pathlib.Path) -> None:
         assert not anchor or anchor in {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
 
 
-def functions_of(path: pathlib.Path) -> set[str]:
+@functools.cache
+def functions_of(path: pathlib.Path) -> frozenset[str]:
     tree = ast.parse(text_of(path))
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=name_of)

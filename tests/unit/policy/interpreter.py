@@ -38,16 +38,26 @@ class Interpreter:
         return verdict == "accept"
 
     def _chain(self, name: str) -> str | None:
+        """What a chain says: a verdict; "return", that whoever jumped here goes on; None, its end was reached."""
         for rule in self._ruleset.chains[name].rules:
             verdict = self._rule(rule)
             if verdict is not None:
                 return verdict
         return None
 
+    def _goto(self, verdict: str) -> str:
+        """Nobody comes back to the chain that has sent a packet on."""
+        return self._chain(verdict.removeprefix("goto ")) or "return"
+
     def _rule(self, rule: str) -> str | None:
         rule = rule.removeprefix(ANY_PROTOCOL).strip()
         if rule.startswith("jump "):
-            return self._chain(rule.removeprefix("jump "))
+            verdict = self._chain(rule.removeprefix("jump "))
+            return None if verdict == "return" else verdict
+        if rule == "ct mark @current goto permit":
+            return None  # the flow's first packet
+        if rule == "return" or rule.startswith("goto "):
+            return rule if rule == "return" else self._goto(rule)
         if rule.startswith("ct state new add @connections"):
             return None  # nobody is crowded here
         if rule == "meta mark set meta nfproto map @epoch":
@@ -62,10 +72,10 @@ class Interpreter:
             return None
         if rule == "accept":
             return "accept"
-        if found := re.fullmatch(r'counter name "(\S+)" drop', rule):
+        if found := re.fullmatch(r'counter name "(\S+)" (drop|return)', rule):
             self.counted.append(found[1])
             assert found[1] in self._ruleset.counters
-            return "drop"
+            return found[2]
         if found := re.fullmatch(r"meta priority set (ct original (ip6?) ([sd])addr) map @(\w+)", rule):
             value = self._ruleset.sets[found[4]].elements.get(str(self._address(found[2], found[3])))
             if value is not None:
@@ -74,12 +84,12 @@ class Interpreter:
         if found := re.fullmatch(r"meta priority vmap @(\w+)", rule):
             for key, verdict in self._ruleset.sets[found[1]].elements.items():
                 if _class(key) == self._priority:
-                    return self._chain(verdict.removeprefix("goto "))
+                    return self._goto(verdict)
             return None
         return self._match(rule)
 
     def _match(self, rule: str) -> str | None:
-        found = re.fullmatch(r"(.+?) @(\S+) (goto \S+|counter name \S+ drop)", rule)
+        found = re.fullmatch(r"(.+?) @(\S+) (goto \S+|return|counter name \S+ (?:drop|return))", rule)
         assert found is not None, f"the interpreter doesn't know: {rule}"
         key, name, verdict = found.groups()
         given = [self._field(part) for part in key.split(" . ")]
@@ -96,7 +106,7 @@ class Interpreter:
         assert len(hits) <= 1, f"elements of {name} overlap: {hits}"
         if not hits:
             return None
-        return self._chain(verdict.removeprefix("goto ")) if verdict.startswith("goto ") else self._rule(verdict)
+        return self._rule(verdict)
 
     def _field(self, words: str) -> int | None:
         if words == "meta priority":

@@ -1,0 +1,300 @@
+# SPDX-FileCopyrightText: 2026 The akash.avpn authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Three answers to every packet of a walk: ``evaluate``, the compiled rules read in Python, and the wire.
+
+Each packet must arrive, or be counted where ``meaning`` says: the sums of both are what was sent, so nothing is
+waited for but what must come. Under each manifest of a walk:
+
+1. packets of flows that an earlier one permitted, in either direction: judged by the new one, as parts of their flow;
+2. the first packets of new flows, and answers to those that arrived;
+3. packets of TCP flows that nobody has begun.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from frames import Arrival, Flow, answer, first, later
+from interpreter import Interpreter
+from manifests import endpoints
+from meaning import ARRIVES, Fate, World, fate, refusal
+from passive import PassiveWire
+from walks import CARRIER, OUTSIDE, Step, place
+from wire import TUNNEL, Site
+
+from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
+from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Endpoint, Endpoints
+from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import COUNTERS, Local
+from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate
+from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters, remove
+from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
+
+PATIENCE = 3.0  # seconds; only what is wrong takes as long
+_CARRIED = 16  # flows of one manifest that are kept for the next, and as many of those before
+_ORPHANS = 6
+
+_REFUSES = re.compile(rf"[ei]_.+|{'|'.join(sorted(COUNTERS))}").fullmatch  # what is staged counts what passes
+
+Mutation = Callable[[Ruleset], Ruleset]
+
+
+class Disagreement(AssertionError):
+    """The three don't say the same."""
+
+    def __init__(self, what: str, document: Mapping[str, Any], flow: Flow | None = None) -> None:
+        super().__init__(f"{what}\nmanifest: {json.dumps(document)}")
+        self.flow = flow  # None: known is only that something was counted that nobody sent, or not counted
+
+
+@dataclass(frozen=True)
+class _Sent:
+    flow: Flow
+    what: str  # first, answer, later, back, orphan
+    fate: Fate
+    here: Address  # the place it was sent from
+    there: Address
+
+
+@dataclass
+class _State:
+    """Since connection tracking began anew: what was seen, and what holds."""
+
+    carried: list[Flow] = field(default_factory=list)
+    forgotten: set[Flow] = field(default_factory=set)
+    counted: dict[int, dict[str, int]] = field(default_factory=dict)
+
+
+class Comparison:
+    """Two sites with the endpoints of the generator's world, for any number of walks."""
+
+    def __init__(self, wire: PassiveWire, mutation: Mutation | None = None) -> None:
+        self.wire = wire
+        self.tally: Counter[str] = Counter()
+        self._mutation = mutation
+        self._state = _State()
+        one, two = wire.site("host1"), wire.site("host2")
+        for endpoint in endpoints():
+            wire.place(one if endpoint.id.member in ("web", "api") else two, endpoint)
+        wire.join(one, two)
+        carrier = next(each for each in one.workloads if each.endpoint == CARRIER)
+        wire.lead([str(address) for address in OUTSIDE], carrier)
+        self._homes = {each.endpoint.ipv4: n for n, site in enumerate(wire.sites) for each in site.workloads}
+
+    def walk(self, steps: Iterable[Step]) -> None:
+        """Raises Disagreement at the first packet that is not treated alike."""
+        for number, step in enumerate(steps):
+            if number == 0:
+                self._begin(step)
+            self._step(step, begins=number == 0)
+            self.tally["manifests"] += 1
+
+    def _begin(self, step: Step) -> None:
+        self.wire.forget_flows()
+        for line in self.wire.lines.values():
+            list(line.arrived())
+        self._state = _State()
+        if step.lax is not None:
+            site = self.wire.sites[step.lax]
+            remove(site.namespace, site.state)
+
+    def _step(self, step: Step, *, begins: bool) -> None:
+        world = self._world(step)
+        rulesets = self._apply(step, world, begins=begins)
+        here = _Round(self, step, world)
+        self._carry(step, here)
+        permitted = self._first(step, here, next(iter(rulesets.values())))
+        begun = set(permitted)
+        orphans = [flow for flow in step.flows if flow.packet.protocol == "tcp" and flow not in begun][:_ORPHANS]
+        here.send((flow, "orphan", "midstream") for flow in orphans)
+        here.finish(self._state.counted)
+        older = [flow for flow in self._state.carried if flow not in self._state.forgotten]
+        self._state.carried = _some(step, permitted) + _some(step, older)
+        self._state.forgotten.clear()
+
+    def _world(self, step: Step) -> World:
+        carried = tuple(route.range for route in step.manifest.routes)
+        assert CARRIER is not None
+        return World(
+            step.manifest,
+            Endpoints(step.present),
+            self._homes,
+            frozenset(range(len(self.wire.sites))) - {step.lax},
+            {CARRIER.ipv4: carried},
+        )
+
+    def _apply(self, step: Step, world: World, *, begins: bool) -> dict[int, Ruleset]:
+        """The manifest on every site that enforces; by difference unless the walk says otherwise."""
+        made = {}
+        for number in sorted(world.enforcing):
+            site = self.wire.sites[number]
+            if step.whole:
+                site.state.unlink(missing_ok=True)
+            made[number] = self._compiled(site, world)
+            wanted = self._mutation(made[number]) if self._mutation else made[number]
+            change = site.apply(wanted)
+            assert not change.difference_refused, change.difference_refused
+            self.tally["by difference" if not change.scripts.whole else "loaded"] += 1
+            before = counters(site.namespace) if begins else self._state.counted[number]
+            self._state.counted[number] = {name: before.get(name, 0) for name in wanted.counters if _REFUSES(name)}
+            lost = set(change.moved)
+            self._state.forgotten.update(
+                flow for flow in self._state.carried if {str(flow.packet.source), str(flow.packet.target)} & lost
+            )
+        return made
+
+    def _compiled(self, site: Site, world: World) -> Ruleset:
+        local = [
+            Local(each.interface, each.endpoint.ipv4, each.endpoint.ipv6, world.carries.get(each.endpoint.ipv4, ()))
+            for each in site.workloads
+            if world.endpoints.at(each.endpoint.ipv4) is not None
+        ]
+        return compile_ruleset(world.manifest, world.endpoints, local, [TUNNEL])
+
+    def _carry(self, step: Step, here: _Round) -> None:
+        sent = []
+        for flow in self._state.carried:
+            unknown = ""
+            if flow in self._state.forgotten:
+                if flow.packet.protocol != "tcp":
+                    continue  # whoever speaks first begins it anew
+                unknown = "midstream"
+            sent.append((flow, step.choose.choice(("later", "back")), unknown))
+        here.send(sent)
+        for flow, _what, _unknown in sent:
+            here.count("carried", flow)
+
+    def _first(self, step: Step, here: _Round, ruleset: Ruleset) -> list[Flow]:
+        for flow in step.flows:
+            refused = refusal(step.manifest, here.world.endpoints, flow.packet)
+            run = Interpreter(ruleset, flow.packet)
+            if run.permitted() != (not refused) or run.counted != ([refused] if refused else []):
+                here.disagree(f"the rules read in Python say {run.counted or 'pass'}", flow)
+        numbers = here.send((flow, "first", "") for flow in step.flows)
+        there = [flow for number, flow in numbers if here.sent[number].fate == ARRIVES]
+        here.send((flow, "answer", "") for flow in there)
+        # TCP has both ends' word only after a third packet.
+        here.send((flow, "later", "") for flow in there if flow.packet.protocol == "tcp")
+        self.tally["permitted"] += len(there)
+        self.tally["refused"] += len(step.flows) - len(there)
+        return there
+
+
+class _Round:
+    """What is sent under one manifest, and what comes of it."""
+
+    def __init__(self, comparison: Comparison, step: Step, world: World) -> None:
+        self.world = world
+        self.sent: dict[int, _Sent] = {}
+        self._comparison = comparison
+        self._wire = comparison.wire
+        self._step = step
+        self._arrived: dict[int, int] = {}
+
+    def send(self, wanted: Iterable[tuple[Flow, str, str]]) -> list[tuple[int, Flow]]:
+        """Send all, and wait for those that must arrive."""
+        numbers = []
+        for flow, what, unknown in wanted:
+            number = len(self.sent) + 1
+            back = what in ("answer", "back")
+            source, target = flow.packet.source, flow.packet.target
+            ends = (target, source) if back else (source, target)
+            here, there = place(ends[0]), place(ends[1])
+            fated = fate(self.world, here, there, ends[0], flow.packet, unknown)
+            self.sent[number] = _Sent(flow, what, fated, here, there)
+            numbers.append((number, flow))
+            make = {"first": first, "answer": answer}.get(what)
+            packets = make(flow, number) if make else later(flow, number, back=back)
+            self._wire.lines[here].send(packets)
+        self._await([number for number, _flow in numbers if self.sent[number].fate == ARRIVES])
+        return numbers
+
+    def count(self, prefix: str, flow: Flow) -> None:
+        refused = refusal(self.world.manifest, self.world.endpoints, flow.packet)
+        self._comparison.tally[f"{prefix}, {'cut' if refused else 'kept'}"] += 1
+
+    def finish(self, counted: dict[int, dict[str, int]]) -> None:
+        """Every packet that must not arrive has been counted where it must be, and nowhere else."""
+        tally = self._comparison.tally
+        for each in self.sent.values():
+            tally["packets"] += 1
+            tally[f"packets: {each.what}"] += 1
+            tally[f"packets: {each.flow.packet.protocol}"] += 1
+            if each.fate != ARRIVES:
+                tally[f"dropped: {each.fate[1][:2] if each.fate[1][1] == '_' else each.fate[1]}"] += 1
+        fates = Counter(each.fate for each in self.sent.values() if each.fate != ARRIVES)
+        deadline = time.monotonic() + PATIENCE
+        for number, before in counted.items():
+            wanted = {name: count + fates[number, name] for name, count in before.items()}
+            while True:
+                seen = {
+                    name: count
+                    for name, count in counters(self._wire.sites[number].namespace).items()
+                    if name in wanted
+                }
+                self._collect()
+                if seen == wanted or time.monotonic() > deadline:
+                    break
+            if seen != wanted:
+                odd = {name: seen.get(name, 0) - wanted[name] for name in wanted if seen.get(name, 0) != wanted[name]}
+                self._judge()
+                self.disagree(f"site {number} counted more or less than what it must drop: {odd}", None)
+            counted[number] = wanted
+        self._judge()
+
+    def _await(self, numbers: list[int]) -> None:
+        self._collect()
+        deadline = time.monotonic() + PATIENCE
+        while any(number not in self._arrived for number in numbers) and (left := deadline - time.monotonic()) > 0:
+            select.select([line.socket for line in self._wire.lines.values()], [], [], left)
+            self._collect()
+        self._judge(numbers)
+
+    def _collect(self) -> None:
+        for at, line in self._wire.lines.items():
+            for arrival in line.arrived():
+                sent = self.sent.get(arrival.number)
+                if sent is None or not _is(arrival, sent) or at != sent.there:
+                    self.disagree(f"at {at} something arrived that nobody sent there: {arrival}", None)
+                self._arrived[arrival.number] = self._arrived.get(arrival.number, 0) + 1
+
+    def _judge(self, numbers: Iterable[int] | None = None) -> None:
+        for number in numbers if numbers is not None else self.sent:
+            sent, arrived = self.sent[number], self._arrived.get(number, 0)
+            if arrived != (1 if sent.fate == ARRIVES else 0):
+                where = "arrive" if sent.fate == ARRIVES else f"be dropped at site {sent.fate[0]} ({sent.fate[1]})"
+                self.disagree(f"packet '{sent.what}' arrived {arrived} times, must {where}", sent.flow)
+
+    def disagree(self, what: str, flow: Flow | None) -> None:
+        step = self._step
+        lines = [
+            f"{step.name}: {what}",
+            f"enforced by sites {sorted(self.world.enforcing)}",
+            f"endpoints: {', '.join(map(_named, step.present))}",
+        ]
+        if flow is not None:
+            decision = evaluate(self.world.manifest, self.world.endpoints, flow.packet)
+            lines += [f"flow: {flow}", f"evaluate: {decision}"]
+        raise Disagreement("\n".join(lines), step.document, flow)
+
+
+def _named(endpoint: Endpoint) -> str:
+    return f"{endpoint.id.member}/{endpoint.id.gseq}/{endpoint.id.index} {endpoint.ipv4}"
+
+
+def _some(step: Step, flows: list[Flow]) -> list[Flow]:
+    return step.choose.sample(flows, min(_CARRIED, len(flows)))
+
+
+def _is(arrival: Arrival, sent: _Sent) -> bool:
+    ends = (sent.flow.packet.source, sent.flow.packet.target)
+    if sent.what in ("answer", "back"):
+        ends = ends[::-1]
+    return (arrival.source, arrival.target) == ends and arrival.protocol == sent.flow.number
