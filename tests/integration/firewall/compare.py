@@ -7,14 +7,13 @@ Each packet must arrive, or be counted where ``meaning`` says: the sums of both 
 waited for but what must come. Under each manifest of a walk:
 
 1. packets of flows that an earlier one permitted, in either direction: judged by the new one, as parts of their flow;
-2. the first packets of new flows, and answers to those that arrived;
-3. packets of TCP flows that nobody has begun.
+2. the first packets of new flows, and answers to those that arrived, or ICMP errors about them;
+3. packets of TCP flows that nobody has begun, and errors about flows that nobody has.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import select
 import time
 from collections import Counter
@@ -22,17 +21,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from frames import Arrival, Flow, answer, first, later
+from frames import NUMBERS, Arrival, Flow, answer, error, first, later
 from interpreter import Interpreter
 from manifests import endpoints
+from marks import Marks, staged_refusal
 from meaning import ARRIVES, Fate, World, fate, refusal
+from observer import observe, observed
 from passive import PassiveWire
 from walks import CARRIER, OUTSIDE, Step, place
 from wire import TUNNEL, Site
 
 from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Endpoint, Endpoints
-from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import COUNTERS, Local
+from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import Local
 from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters, remove
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
@@ -40,8 +41,8 @@ from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import 
 PATIENCE = 3.0  # seconds; only what is wrong takes as long
 _CARRIED = 16  # flows of one manifest that are kept for the next, and as many of those before
 _ORPHANS = 6
-
-_REFUSES = re.compile(rf"[ei]_.+|{'|'.join(sorted(COUNTERS))}").fullmatch  # what is staged counts what passes
+_LEFT = ("marked", "classed", "unmarked")
+_BACK = ("answer", "back", "error")  # what the target of a flow sends
 
 Mutation = Callable[[Ruleset], Ruleset]
 
@@ -57,7 +58,7 @@ class Disagreement(AssertionError):
 @dataclass(frozen=True)
 class _Sent:
     flow: Flow
-    what: str  # first, answer, later, back, orphan
+    what: str  # first, answer, later, back, error, orphan
     fate: Fate
     here: Address  # the place it was sent from
     there: Address
@@ -69,16 +70,19 @@ class _State:
 
     carried: list[Flow] = field(default_factory=list)
     forgotten: set[Flow] = field(default_factory=set)
-    counted: dict[int, dict[str, int]] = field(default_factory=dict)
+    counted: dict[int, dict[str, int]] = field(default_factory=dict)  # by sites that enforce
+    observed: dict[int, dict[str, int]] = field(default_factory=dict)
 
 
 class Comparison:
     """Two sites with the endpoints of the generator's world, for any number of walks."""
 
-    def __init__(self, wire: PassiveWire, mutation: Mutation | None = None) -> None:
+    def __init__(self, wire: PassiveWire) -> None:
         self.wire = wire
         self.tally: Counter[str] = Counter()
-        self._mutation = mutation
+        self.mutation: Mutation | None = None  # of what is compiled, before it is applied
+        self.patience = PATIENCE
+        self.marks = Marks()
         self._state = _State()
         one, two = wire.site("host1"), wire.site("host2")
         for endpoint in endpoints():
@@ -86,6 +90,8 @@ class Comparison:
         wire.join(one, two)
         carrier = next(each for each in one.workloads if each.endpoint == CARRIER)
         wire.lead([str(address) for address in OUTSIDE], carrier)
+        for site in wire.sites:
+            observe(site)
         self._homes = {each.endpoint.ipv4: n for n, site in enumerate(wire.sites) for each in site.workloads}
 
     def walk(self, steps: Iterable[Step]) -> None:
@@ -95,12 +101,23 @@ class Comparison:
                 self._begin(step)
             self._step(step, begins=number == 0)
             self.tally["manifests"] += 1
+        self._leaves()
+
+    def _leaves(self) -> None:
+        """Nothing that the table writes on packets leaves with them; every connection has an epoch."""
+        for number, before in self._state.observed.items():
+            seen = observed(self.wire.sites[number])
+            odd = {name: seen[name] - before[name] for name in _LEFT if seen[name] != before[name]}
+            if odd:
+                raise Disagreement(f"packets left site {number} as they must not: {odd}", {})
 
     def _begin(self, step: Step) -> None:
         self.wire.forget_flows()
         for line in self.wire.lines.values():
             list(line.arrived())
-        self._state = _State()
+        enforcing = [site for number, site in enumerate(self.wire.sites) if number != step.lax]
+        self.marks = Marks()
+        self._state = _State(observed={self.wire.sites.index(site): observed(site) for site in enforcing})
         if step.lax is not None:
             site = self.wire.sites[step.lax]
             remove(site.namespace, site.state)
@@ -108,15 +125,17 @@ class Comparison:
     def _step(self, step: Step, *, begins: bool) -> None:
         world = self._world(step)
         rulesets = self._apply(step, world, begins=begins)
-        here = _Round(self, step, world)
+        here = _Round(self, step, world, rulesets)
         self._carry(step, here)
-        permitted = self._first(step, here, next(iter(rulesets.values())))
+        permitted, answered = self._first(step, here, next(iter(rulesets.values())))
         begun = set(permitted)
-        orphans = [flow for flow in step.flows if flow.packet.protocol == "tcp" and flow not in begun][:_ORPHANS]
+        orphans = [flow for flow in step.flows if flow not in begun and not flow.one_a_pair]
+        here.send((flow, "error", "invalid") for flow in orphans[:_ORPHANS])
+        orphans = [flow for flow in orphans if flow.packet.protocol == "tcp"][:_ORPHANS]
         here.send((flow, "orphan", "midstream") for flow in orphans)
         here.finish(self._state.counted)
         older = [flow for flow in self._state.carried if flow not in self._state.forgotten]
-        self._state.carried = _some(step, permitted) + _some(step, older)
+        self._state.carried = _some(step, answered) + _some(step, older)
         self._state.forgotten.clear()
 
     def _world(self, step: Step) -> World:
@@ -138,13 +157,14 @@ class Comparison:
             if step.whole:
                 site.state.unlink(missing_ok=True)
             made[number] = self._compiled(site, world)
-            wanted = self._mutation(made[number]) if self._mutation else made[number]
+            wanted = self.mutation(made[number]) if self.mutation else made[number]
             change = site.apply(wanted)
             assert not change.difference_refused, change.difference_refused
             self.tally["by difference" if not change.scripts.whole else "loaded"] += 1
             before = counters(site.namespace) if begins else self._state.counted[number]
-            self._state.counted[number] = {name: before.get(name, 0) for name in wanted.counters if _REFUSES(name)}
+            self._state.counted[number] = {name: before.get(name, 0) for name in wanted.counters}
             lost = set(change.moved)
+            self.marks.forget(number, lost)
             self._state.forgotten.update(
                 flow for flow in self._state.carried if {str(flow.packet.source), str(flow.packet.target)} & lost
             )
@@ -161,41 +181,49 @@ class Comparison:
     def _carry(self, step: Step, here: _Round) -> None:
         sent = []
         for flow in self._state.carried:
-            unknown = ""
+            what, unknown = step.choose.choice(("later", "back", "error")), ""
             if flow in self._state.forgotten:
                 if flow.packet.protocol != "tcp":
                     continue  # whoever speaks first begins it anew
-                unknown = "midstream"
-            sent.append((flow, step.choose.choice(("later", "back")), unknown))
+                unknown = "invalid" if what == "error" else "midstream"
+            sent.append((flow, what, unknown))
         here.send(sent)
         for flow, _what, _unknown in sent:
             here.count("carried", flow)
 
-    def _first(self, step: Step, here: _Round, ruleset: Ruleset) -> list[Flow]:
+    def _first(self, step: Step, here: _Round, ruleset: Ruleset) -> tuple[list[Flow], list[Flow]]:
+        """The new flows that were permitted, and those of them that were answered."""
         for flow in step.flows:
+            if self.mutation:
+                break  # it is about the rules as they were compiled
             refused = refusal(step.manifest, here.world.endpoints, flow.packet)
             run = Interpreter(ruleset, flow.packet)
-            if run.permitted() != (not refused) or run.counted != ([refused] if refused else []):
+            counted = refused or staged_refusal(here.world, flow)
+            if run.permitted() != (not refused) or run.counted != ([counted] if counted else []):
                 here.disagree(f"the rules read in Python say {run.counted or 'pass'}", flow)
         numbers = here.send((flow, "first", "") for flow in step.flows)
         there = [flow for number, flow in numbers if here.sent[number].fate == ARRIVES]
-        here.send((flow, "answer", "") for flow in there)
+        here.send((flow, "error", "") for flow in there[:_ORPHANS])
+        numbers = here.send((flow, "answer", "") for flow in there)
+        answered = [flow for number, flow in numbers if here.sent[number].fate == ARRIVES]
         # TCP has both ends' word only after a third packet.
-        here.send((flow, "later", "") for flow in there if flow.packet.protocol == "tcp")
+        here.send((flow, "later", "") for flow in answered if flow.packet.protocol == "tcp")
         self.tally["permitted"] += len(there)
         self.tally["refused"] += len(step.flows) - len(there)
-        return there
+        return there, answered
 
 
 class _Round:
     """What is sent under one manifest, and what comes of it."""
 
-    def __init__(self, comparison: Comparison, step: Step, world: World) -> None:
+    def __init__(self, comparison: Comparison, step: Step, world: World, rulesets: dict[int, Ruleset]) -> None:
         self.world = world
         self.sent: dict[int, _Sent] = {}
         self._comparison = comparison
         self._wire = comparison.wire
         self._step = step
+        self._rulesets = rulesets
+        self._staged: Counter[Fate] = Counter()
         self._arrived: dict[int, int] = {}
 
     def send(self, wanted: Iterable[tuple[Flow, str, str]]) -> list[tuple[int, Flow]]:
@@ -203,14 +231,17 @@ class _Round:
         numbers = []
         for flow, what, unknown in wanted:
             number = len(self.sent) + 1
-            back = what in ("answer", "back")
+            back = what in _BACK
             source, target = flow.packet.source, flow.packet.target
             ends = (target, source) if back else (source, target)
             here, there = place(ends[0]), place(ends[1])
             fated = fate(self.world, here, there, ends[0], flow.packet, unknown)
             self.sent[number] = _Sent(flow, what, fated, here, there)
             numbers.append((number, flow))
-            make = {"first": first, "answer": answer}.get(what)
+            if fated == ARRIVES:
+                sites = {self.world.homes[here], self.world.homes[there]}
+                self._staged += self._comparison.marks.pass_(sites, self._rulesets, flow, self.world)
+            make = {"first": first, "answer": answer, "error": error}.get(what)
             packets = make(flow, number) if make else later(flow, number, back=back)
             self._wire.lines[here].send(packets)
         self._await([number for number, _flow in numbers if self.sent[number].fate == ARRIVES])
@@ -229,8 +260,9 @@ class _Round:
             tally[f"packets: {each.flow.packet.protocol}"] += 1
             if each.fate != ARRIVES:
                 tally[f"dropped: {each.fate[1][:2] if each.fate[1][1] == '_' else each.fate[1]}"] += 1
-        fates = Counter(each.fate for each in self.sent.values() if each.fate != ARRIVES)
-        deadline = time.monotonic() + PATIENCE
+        fates = self._staged + Counter(each.fate for each in self.sent.values() if each.fate != ARRIVES)
+        tally["staged counts"] += self._staged.total()
+        deadline = time.monotonic() + self._comparison.patience
         for number, before in counted.items():
             wanted = {name: count + fates[number, name] for name, count in before.items()}
             while True:
@@ -251,7 +283,7 @@ class _Round:
 
     def _await(self, numbers: list[int]) -> None:
         self._collect()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._comparison.patience
         while any(number not in self._arrived for number in numbers) and (left := deadline - time.monotonic()) > 0:
             select.select([line.socket for line in self._wire.lines.values()], [], [], left)
             self._collect()
@@ -295,6 +327,9 @@ def _some(step: Step, flows: list[Flow]) -> list[Flow]:
 
 def _is(arrival: Arrival, sent: _Sent) -> bool:
     ends = (sent.flow.packet.source, sent.flow.packet.target)
-    if sent.what in ("answer", "back"):
+    if sent.what in _BACK:
         ends = ends[::-1]
-    return (arrival.source, arrival.target) == ends and arrival.protocol == sent.flow.number
+    protocol = sent.flow.number
+    if sent.what == "error":
+        protocol = NUMBERS["icmp" if ends[0].version == 4 else "icmpv6"]
+    return (arrival.source, arrival.target) == ends and arrival.protocol == protocol

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Packet
 
@@ -55,6 +55,16 @@ def answer(flow: Flow, number: int) -> list[bytes]:
 def later(flow: Flow, number: int, *, back: bool) -> list[bytes]:
     """What either end may send once the flow has been answered, any number of times."""
     return _packets(flow, number, back=back, body=_body(flow, "back" if back else "later"))
+
+
+def error(flow: Flow, number: int) -> list[bytes]:
+    """The target's ICMP error about the first packet: the port is unreachable."""
+    (quoted,) = first(replace(flow, form="plain"), 1)
+    version = flow.packet.source.version
+    protocol, kind, code = ("icmp", 3, 3) if version == 4 else ("icmpv6", 1, 4)
+    told = replace(flow, packet=replace(flow.packet, protocol=protocol), number=NUMBERS[protocol], form="plain")
+    body = struct.pack("!BBHI", kind, code, 0, 0) + quoted
+    return _packets(told, number, back=True, body=_summed(told, body, 2, pseudo=version == 6))
 
 
 @dataclass(frozen=True)

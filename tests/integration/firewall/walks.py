@@ -63,7 +63,7 @@ def walk(seed: int, number: int, steps: int = STEPS, flows: int = FLOWS) -> Iter
     present = everybody
     for step in range(steps):
         if step:
-            document = changed(document, choose) if choose.random() < 0.7 else new_document(choose)
+            document = changed(document, choose) if choose.random() < 0.8 else new_document(choose)
             if choose.random() < 0.2:
                 gone = choose.sample(everybody, choose.choice((0, 1, 1, 2)))
                 present = tuple(each for each in everybody if each not in gone)
@@ -99,8 +99,8 @@ def _policy(choose: random.Random) -> dict[str, Any]:
     for side in ("ingress", "egress"):
         if choose.random() < 0.9:
             made[side] = {
-                "deny": [_rule(choose) for _unused in range(choose.choice((0, 0, 1, 2)))],
-                "allow": [_rule(choose) for _unused in range(choose.choice((0, 1, 2, 3, 4)))],
+                "deny": [_rule(choose) for _unused in range(choose.choice((0, 0, 0, 1, 2)))],
+                "allow": [_rule(choose) for _unused in range(choose.choice((0, 1, 2, 3, 4, 4)))],
             }
     return made
 
@@ -117,7 +117,7 @@ def new_document(choose: random.Random, *, staged: bool = True) -> dict[str, Any
             {"range": range_, "via": "web"} for range_ in choose.sample(_ROUTES, choose.choice((0, 0, 1, 1, 2, 4)))
         ],
     }
-    if staged and choose.random() < 0.15:
+    if staged and choose.random() < 0.3:
         made["staged"] = new_document(choose, staged=False)  # decides nothing
     return made
 
