@@ -21,7 +21,7 @@ from .._common.errors import InvalidInput, Unavailable
 from .._common.ids import network_id
 from .._peer.client import PeerClient
 from . import content, envelope, publish
-from .store import check_content
+from .store import check_content, check_hosts
 
 _PAUSE = 1.0  # seconds between attempts
 
@@ -58,7 +58,9 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if network not in view.networks:
         raise InvalidInput(view.problems.get(network, f"{owner} has no such network on chain"), where="name")
     record = view.networks[network].record
-    check_content(document, record)
+    checked = check_content(document, record)
+    taking_part = view.networks[network].participants()
+    check_hosts(checked, record, [host for node, host in sorted(view.hosts.items()) if node.provider in taking_part])
     nodes = publish.nodes_of(view.networks[network], view.hosts, params["provider"])
 
     def check_address(host: HostRecord) -> None:

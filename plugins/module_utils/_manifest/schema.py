@@ -37,6 +37,7 @@ from typing import Any, TypeVar
 
 from .._common import fields
 from .._common.errors import InvalidInput
+from .coverage import LEAST_PREFIX, check_routes, is_default, wanted
 from .meant import meant
 from .model import (
     AnyMember,
@@ -127,10 +128,11 @@ def check_members(
 ) -> None:
     """Check what the document alone can't tell: every named member is one of ``members`` (of the network's record),
     no group is called like a member, and no route touches the network's own ``ranges`` without saying so."""
-    known, own = set(members), tuple(ranges)
+    known = set(members)
+    check_routes(manifest, ranges, {})
     if manifest.staged is not None:
         with within("staged"):
-            check_members(manifest.staged, known, own)
+            check_members(manifest.staged, known)
     if ANY in known:
         raise InvalidInput("'any' can't be the name of a member: it stands for every member", where="record.members")
     for group, names in manifest.groups.items():
@@ -149,16 +151,6 @@ def check_members(
                             _known(peer.member, known | set(manifest.groups), where)
     for number, route in enumerate(manifest.routes):
         _known(route.via, known, f"routes.{number}.via")
-        # A default route is everything else: what lies in the network's ranges keeps its own, longer prefix.
-        if "members" in route.covers or route.range.prefixlen == 0:
-            continue
-        for network in own:
-            if route.range.version == network.version and route.range.overlaps(network):
-                raise InvalidInput(
-                    f"overlaps the network's own range {network}",
-                    where=f"routes.{number}.range",
-                    remedy="If it is meant to, add 'covers: members'",
-                )
     for number, test in enumerate(manifest.tests):
         _known(test.source.member, known, f"tests.{number}.from")
         _known(test.target.member, known, f"tests.{number}.to")
@@ -272,13 +264,15 @@ def _route(value: Any, where: str) -> Route:
     given = _fields(value, where, ("range", "via"), ("covers",))
     network = cidr(given["range"], f"{where}.range")
     covers = frozenset(_some(given["covers"], f"{where}.covers", _cover) if "covers" in given else ())
-    if network.prefixlen == 0 and "default" not in covers:
-        raise InvalidInput(
-            "is the default route", where=f"{where}.range", remedy="If it is meant to be, add 'covers: default'"
-        )
     if network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified:
         raise InvalidInput("is a range that is never routed", where=f"{where}.range")
-    return Route(network, _member_name(given["via"], f"{where}.via"), covers)
+    route = Route(network, _member_name(given["via"], f"{where}.via"), covers)
+    if is_default(network) and "default" not in covers:
+        least = LEAST_PREFIX[network.version]
+        what = "is the default route" if network.prefixlen == 0 else f"is wider than /{least}, and so a default route"
+        remedy = f"If it is meant to be, write '{wanted(route, 'default')}'"
+        raise InvalidInput(what, where=f"{where}.range", remedy=remedy)
+    return route
 
 
 def _cover(value: Any, where: str) -> str:

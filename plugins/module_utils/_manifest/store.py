@@ -14,17 +14,18 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
-from .._chain.model import NetworkRecord
+from .._chain.model import HostRecord, NetworkRecord
 from .._common import fields
 from .._common.errors import InvalidInput, Unavailable
 from .._common.regular import read_regular
 from .._policy.expectations import check_tests, ula
 from . import content, envelope
+from .coverage import addresses_of, check_routes
 from .model import Manifest, SignedManifest
 from .schema import check_members
 
@@ -194,6 +195,11 @@ def check_content(document: object, record: NetworkRecord) -> Manifest:
     check_members(manifest, record.members, (record.cidr, ula(record.id)))
     check_tests(manifest, record)
     return manifest
+
+
+def check_hosts(manifest: Manifest, record: NetworkRecord, hosts: Iterable[HostRecord]) -> None:
+    """What can be said of its routes by whoever sees the host records of today: none covers a host unasked."""
+    check_routes(manifest, (record.cidr, ula(record.id)), addresses_of(hosts))
 
 
 def _check_floor(version: int, sha256: str, record: NetworkRecord) -> None:

@@ -198,7 +198,7 @@ class _Apply:
         here = [slot for slot in lived if slot.host == self._host.id]
         paths = {workload_path(self._host.attach_path, slot.lease, slot.endpoint) for slot in here} - stay
         if not self._check:
-            clean_workloads(sorted(paths), endpoints.ranges_of(self._plan))
+            clean_workloads(sorted(paths), self._plan.network)
 
     def _path(self, item: Attachment) -> str:
         return workload_path(self._host.attach_path, item.lease, item.endpoint)

@@ -4,16 +4,15 @@
 """Endpoints: the veth between a workload's network namespace and the network's.
 
 The workload's end is ``avpn0`` (the first free number), found again by its MAC, with a /32 and a /128, routes to
-the network's ranges over a link-local next hop, and unreachable routes for the same ranges behind them: when the
-interface goes, packets for the network don't leave by the pod's default route. Those stay when the veth goes with
-the gateway, and are taken away when the endpoint leaves the network.
+the network's ranges and to those that members carry over a link-local next hop, and unreachable routes for the same
+ranges behind them: when the interface goes, packets for them don't leave by the pod's default route. Those stay when
+the veth goes with the gateway, and are taken away when the endpoint leaves the network.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .._common.errors import Unsupported
@@ -24,8 +23,8 @@ from .names import (
     GATEWAY_LINK_LOCAL,
     GATEWAY_MAC,
     UNREACHABLE_METRIC,
-    AnyNetwork,
     gateway_ipv6,
+    unreachable_metric,
     veth,
     workload_mac,
 )
@@ -84,10 +83,14 @@ def work(plan: NetworkPlan, attachment: Attachment, path: str, gateway: Seen, wo
     )
 
 
-def leave(workload: Seen, ranges: Iterable[AnyNetwork]) -> list[str]:
-    """Lines that take our routes for these ranges out of a workload's namespace."""
-    gone = set(ranges)
-    return [route.removed() for route in workload.ours if route.target in gone and route.dev is None]
+def leave(workload: Seen, network: str) -> list[str]:
+    """Lines that take what stays of a network without its interface out of a workload's namespace."""
+    return [route.removed() for route in workload.ours if _unreachable_of(network, route)]
+
+
+def _unreachable_of(network: str, route: Route) -> bool:
+    # Earlier versions had one metric for all.
+    return route.dev is None and route.metric in (unreachable_metric(network), UNREACHABLE_METRIC)
 
 
 def _near(plan: NetworkPlan, device: str, link: Link | None) -> list[str]:
@@ -119,7 +122,8 @@ def _far(plan: NetworkPlan, attachment: Attachment, name: str, link: Link | None
     lines += [
         route.removed()
         for route in workload.ours
-        if route.dev == name and link is not None and (route.target, route.dev, route.metric) not in known
+        if ((route.dev == name and link is not None) or _unreachable_of(plan.network, route))
+        and (route.target, route.dev, route.metric) not in known
     ]
     return lines
 
@@ -136,20 +140,15 @@ def workload_routes(plan: NetworkPlan, attachment: Attachment, name: str) -> lis
         Route(gateway, name, source=four, metric=_IPV4_METRIC + number),
         Route(resolver, name, via=str(GATEWAY_LINK_LOCAL), source=six, metric=_IPV6_METRIC),
     ]
-    reached = [plan.ipv4, plan.ipv6, *(range_ for range_ in plan.routes if range_ not in attachment.carries)]
+    reached = [plan.ipv4, plan.ipv6, *attachment.reaches]
     for range_ in reached:
         routes.append(
             Route(range_, name, via=str(GATEWAY_IPV4), source=four, metric=_IPV4_METRIC)
             if range_.version == 4
             else Route(range_, name, via=str(GATEWAY_LINK_LOCAL), source=six, metric=_IPV6_METRIC)
         )
-    routes += [Route(range_, None, metric=UNREACHABLE_METRIC) for range_ in reached]
+    routes += [Route(range_, None, metric=unreachable_metric(plan.network)) for range_ in reached]
     return routes
-
-
-def ranges_of(plan: NetworkPlan) -> tuple[AnyNetwork, ...]:
-    """Every range an endpoint of the network may have routes for."""
-    return (plan.ipv4, plan.ipv6, *plan.routes)
 
 
 def carry_out(inside: str, path: str, device: str, todo: Work) -> None:

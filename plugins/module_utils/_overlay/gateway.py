@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from .._common.ids import EndpointId
 from . import netns
+from .carriers import within
 from .change import Change
 from .model import Attachment, NetworkPlan
-from .names import AnyAddress, AnyNetwork, veth
+from .names import UNREACHABLE_METRIC, AnyAddress, AnyNetwork, veth
 from .netns import Route, Seen
 
 SETTINGS = {
@@ -55,31 +57,61 @@ def differing_settings(inside: str) -> list[str]:
 
 
 def routes(plan: NetworkPlan, tunnel: str, attached: Iterable[Attachment]) -> frozenset[Route]:
-    """The routes of the namespace: the network through the tunnel, endpoints of this host through their veths.
+    """The routes of the namespace: the network through the tunnel, endpoints of this host through their veths, and
+    what members carry.
 
     All name the host's own address as source, which is what ICMP errors then come from.
     """
-    four, six = str(plan.tunnel.ipv4), str(plan.tunnel.ipv6)
+    here = {attachment.endpoint: attachment for attachment in attached}
+    carried = _carried(plan, tunnel, here)
+    taken = {(route.target, route.metric) for route in carried}
     found = {
-        Route(plan.ipv4, tunnel, source=four),
-        Route(plan.ipv6, tunnel, source=six, metric=_IPV6_METRIC),
+        route
+        for route in (_route(plan, plan.ipv4, tunnel), _route(plan, plan.ipv6, tunnel))
+        # A member may carry all that no endpoint has.
+        if (route.target, route.metric) not in taken
     }
-    here = set()
-    for attachment in attached:
-        device = veth(attachment.ipv4)
-        found.add(Route(_host(attachment.ipv4), device, source=four))
-        found.add(Route(_host(attachment.ipv6), device, source=six, metric=_IPV6_METRIC))
-        for carried in attachment.carries:
-            here.add(carried)
-            via, source, metric = (
-                (str(attachment.ipv4), four, 0) if carried.version == 4 else (str(attachment.ipv6), six, _IPV6_METRIC)
-            )
-            found.add(Route(carried, device, via=via, source=source, metric=metric))
-    for carried in plan.routes:
-        if carried not in here:
-            source, metric = (four, 0) if carried.version == 4 else (six, _IPV6_METRIC)
-            found.add(Route(carried, tunnel, source=source, metric=metric))
-    return frozenset(found)
+    for attachment in here.values():
+        for address in (attachment.ipv4, attachment.ipv6):
+            found.add(_route(plan, _host(address), veth(attachment.ipv4)))
+    return frozenset(found | carried)
+
+
+def _carried(plan: NetworkPlan, tunnel: str, here: Mapping[EndpointId, Attachment]) -> set[Route]:
+    """To a carrier of this host by its veth, to another's through the tunnel. Behind either, and where there is none,
+    the range is unreachable: it is never left to a wider one."""
+    peers = {peer.node for peer in plan.tunnel.peers}
+    found = set()
+    for each in plan.routes:
+        carrier, targets = each.carrier, _halves(each.range)
+        found |= {Route(target, None, metric=UNREACHABLE_METRIC) for target in targets}
+        if carrier is not None and carrier.host in peers:
+            found |= {_route(plan, target, tunnel) for target in targets}
+            continue
+        if carrier is not None and carrier.endpoint in here:
+            by = here[carrier.endpoint]
+            via = by.ipv4 if each.range.version == 4 else by.ipv6
+            found |= {_route(plan, target, veth(by.ipv4), str(via)) for target in targets}
+        if within(each.range, plan.ipv4) or within(each.range, plan.ipv6):
+            # Narrower than the network's own route: who has an address of it elsewhere needs one of its own.
+            found |= {
+                _route(plan, range_, tunnel)
+                for peer in plan.tunnel.peers
+                for range_ in peer.allowed_ips
+                if range_.prefixlen == range_.max_prefixlen and within(range_, each.range)
+            }
+    return found
+
+
+def _route(plan: NetworkPlan, target: AnyNetwork, device: str, via: str | None = None) -> Route:
+    if target.version == 4:
+        return Route(target, device, via=via, source=str(plan.tunnel.ipv4))
+    return Route(target, device, via=via, source=str(plan.tunnel.ipv6), metric=_IPV6_METRIC)
+
+
+def _halves(range_: AnyNetwork) -> tuple[AnyNetwork, ...]:
+    """A default route in two halves: ``ip`` lists a whole one without saying of which family it is."""
+    return (range_,) if range_.prefixlen else tuple(range_.subnets())
 
 
 def lines(plan: NetworkPlan, tunnel: str, seen: Seen, wanted: frozenset[Route]) -> list[str]:

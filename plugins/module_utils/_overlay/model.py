@@ -22,6 +22,7 @@ class Attachment:
     ipv4: ipaddress.IPv4Address
     ipv6: ipaddress.IPv6Address
     carries: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # ranges it routes for (R8)
+    reaches: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # what others carry, apart from those
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class LiveSlot:
     host: NodeId
     ipv4: ipaddress.IPv4Address
     ipv6: ipaddress.IPv6Address
+
+
+@dataclass(frozen=True)
+class CarriedRange:
+    """A range outside the network, and the endpoint that carries traffic to it; None: it is unreachable now."""
+
+    range: ipaddress.IPv4Network | ipaddress.IPv6Network
+    carrier: LiveSlot | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Name:
 class NetworkPlan:
     """All of one network on this host. ``firewall`` is compiled by ``_policy`` (nft's own words, by object).
 
-    ``routes`` are ranges outside the network that a member carries traffic to (R8).
+    ``routes`` are the ranges outside the network that its members carry traffic to (R8).
     """
 
     network: str  # network id
@@ -89,7 +98,7 @@ class NetworkPlan:
     ledger: tuple[int, int]  # generation, version it was planned from
     manifest: int | None  # version of the manifest, None: none yet (nothing passes)
     live: tuple[LiveSlot, ...] = ()  # every endpoint of the network, on all hosts
-    routes: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    routes: tuple[CarriedRange, ...] = ()
     notes: tuple[str, ...] = ()  # what was left out of an otherwise good plan, and why
 
 

@@ -32,6 +32,11 @@ ROUTE_PROTOCOL = 97
 UNREACHABLE_METRIC = 4_278_198_272
 
 
+def unreachable_metric(network: str) -> int:
+    """The metric of a network's unreachable routes in workloads: of two networks of a workload each has its own."""
+    return UNREACHABLE_METRIC + 1 + int(network[:5], 16)
+
+
 def namespace(short: str) -> str:
     """The network's namespace."""
     return f"avpn-{short}"

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .._chain.addresses import check_peer_address
-from .._chain.model import View
+from .._chain.model import HostRecord, View
 from .._chain.view import record_gone
 from .._common.errors import AvpnError, InvalidInput
 from .._common.ids import EndpointId, NodeId
-from .._manifest.model import Manifest, Route
+from .._manifest.model import Manifest
 from .._policy.entrances import Neighbours
 from .._quorum.value import HostEntry, Value
+from .carriers import carried_by, carried_ranges, reached, routing
 from .dns_names import names
 from .live import kept_slots, knows, live_slots
-from .model import Attachment, HostPlan, LiveSlot, NetworkPlan, Tunnel, TunnelPeer
+from .model import Attachment, CarriedRange, HostPlan, LiveSlot, NetworkPlan, Tunnel, TunnelPeer
 from .names import AnyNetwork, ipv6_of, ula
 from .registry import Registration
 from .rules import Compiler, compile_rules
+from .separation import separated
 
 # The least an IPv6 link may have (RFC 8200 section 5); one host's small entry doesn't take IPv6 from all.
 _LEAST_MTU = 1280
@@ -78,7 +80,7 @@ def plan(
         if not any(slot.host == config.id for slot in live):
             continue
         try:
-            networks[network] = _network(value, live, manifests.get(network), config, registry, compiler)
+            networks[network] = _network(value, live, manifests.get(network), config, registry, view.hosts, compiler)
         except AvpnError as error:
             problems[network] = str(error)
     pending = set()
@@ -88,7 +90,7 @@ def plan(
                 problems[network] = "has no ledger here any more, though it isn't known to be over"
             else:
                 pending.add(network)
-    return HostPlan(_separated(networks), problems, frozenset(pending))
+    return HostPlan(separated(networks), problems, frozenset(pending))
 
 
 def _gone(view: View, value: Value | None, network: str, config: PlanConfig, fresh: bool) -> bool:
@@ -107,6 +109,7 @@ def _network(
     manifest: tuple[Manifest, int] | None,
     config: PlanConfig,
     registry: Mapping[str, Registration],
+    records: Mapping[NodeId, HostRecord],
     compiler: Compiler,
 ) -> NetworkPlan:
     own = value.hosts.get(config.id)
@@ -120,13 +123,10 @@ def _network(
     content, version = manifest if manifest is not None else (None, None)
     prefix = ula(value.network)
     notes: list[str] = []
-    carriers = _carriers(content.routes if content is not None else (), value.record.cidr, prefix, live, notes)
-    peers = _peers(value, own, live, carriers, config, notes)
-    attachments = tuple(
-        Attachment(slot.endpoint, slot.lease, slot.ipv4, slot.ipv6, _carried(carriers, slot.endpoint))
-        for slot in live
-        if slot.host == config.id
-    )
+    ranges: tuple[AnyNetwork, ...] = (value.record.cidr, prefix)
+    routes = carried_ranges(content.routes if content is not None else (), value, ranges, live, records, notes)
+    peers = _peers(value, own, live, routes, config, notes)
+    attachments = _attachments([slot for slot in live if slot.host == config.id], routes, ranges)
     taking_part = {config.id} | {peer.node for peer in peers}
     mtu = max(_LEAST_MTU, min(value.hosts[node].mtu for node in taking_part))
     tunnel = Tunnel(own.wireguard, registered.port, mtu, own.address, ipv6_of(prefix, own.address), peers)
@@ -139,11 +139,19 @@ def _network(
         tunnel=tunnel,
         attachments=attachments,
         names=names(value.record.name, value.slots, live),
-        firewall=compiler(content, live, attachments, registered.short, _neighbours(value, own, peers)),
+        firewall=compiler(
+            content,
+            live,
+            attachments,
+            registered.short,
+            _neighbours(value, own, peers),
+            ranges=ranges,
+            routing=routing(routes, config.id, value, prefix),
+        ),
         ledger=(value.generation, value.version),
         manifest=version,
         live=live,
-        routes=tuple(carriers),
+        routes=routes,
         notes=tuple(notes),
     )
 
@@ -152,7 +160,7 @@ def _peers(
     value: Value,
     own: HostEntry,
     live: Iterable[LiveSlot],
-    carriers: Mapping[AnyNetwork, LiveSlot],
+    routes: Iterable[CarriedRange],
     config: PlanConfig,
     notes: list[str],
 ) -> tuple[TunnelPeer, ...]:
@@ -160,8 +168,9 @@ def _peers(
     behind: dict[NodeId, list[AnyNetwork]] = {}
     for slot in live:
         behind.setdefault(slot.host, []).extend((_single(slot.ipv4), _single(slot.ipv6)))
-    for range_, slot in carriers.items():
-        behind[slot.host].append(range_)
+    for route in routes:
+        if route.carrier is not None:
+            behind[route.carrier.host].append(route.range)
     behind.pop(config.id, None)
     taken = {own.wireguard}
     peers = []
@@ -196,50 +205,18 @@ def _neighbours(value: Value, own: HostEntry, peers: Iterable[TunnelPeer]) -> Ne
     return Neighbours(both(own), tuple(address for peer in peers for address in both(value.hosts[peer.node])))
 
 
-def _carriers(
-    routes: Iterable[Route],
-    ipv4: ipaddress.IPv4Network,
-    ipv6: ipaddress.IPv6Network,
-    live: Iterable[LiveSlot],
-    notes: list[str],
-) -> dict[AnyNetwork, LiveSlot]:
-    """Which endpoint carries which range (R8): the first live one of the member that the manifest names."""
-    first: dict[str, LiveSlot] = {}
-    for slot in live:
-        first.setdefault(slot.endpoint.member, slot)
-    carriers: dict[AnyNetwork, LiveSlot] = {}
-    for route in routes:
-        inside: AnyNetwork = ipv4 if route.range.version == 4 else ipv6
-        if route.range.prefixlen == 0 or route.range.overlaps(inside):
-            notes.append(f"route {route.range}: the default route and the network's own range are not carried")
-        elif route.via not in first:
-            notes.append(f"route {route.range}: {route.via} has no live endpoint to carry it")
-        else:
-            carriers.setdefault(route.range, first[route.via])
-    return carriers
-
-
-def _carried(carriers: Mapping[AnyNetwork, LiveSlot], endpoint: EndpointId) -> tuple[AnyNetwork, ...]:
-    return tuple(range_ for range_, slot in carriers.items() if slot.endpoint == endpoint)
-
-
-def _separated(networks: Mapping[str, NetworkPlan]) -> dict[str, NetworkPlan]:
-    """Of two networks with overlapping IPv4 ranges that share a workload, the later (by id) doesn't get it:
-    the workload couldn't tell them apart."""
-    ranges: dict[tuple[object, int], list[NetworkPlan]] = {}
-    separated = {}
-    for network, planned in networks.items():
-        kept, notes = [], list(planned.notes)
-        for attachment in planned.attachments:
-            workload = (attachment.lease, attachment.endpoint.index)
-            rival = next((other for other in ranges.get(workload, ()) if other.ipv4.overlaps(planned.ipv4)), None)
-            if rival is None:
-                ranges.setdefault(workload, []).append(planned)
-                kept.append(attachment)
-            else:
-                notes.append(f"{attachment.endpoint} is already in {rival.name}, which has an overlapping range")
-        separated[network] = replace(planned, attachments=tuple(kept), notes=tuple(notes))
-    return separated
+def _attachments(
+    slots: Iterable[LiveSlot], routes: tuple[CarriedRange, ...], own: tuple[AnyNetwork, ...]
+) -> tuple[Attachment, ...]:
+    """The endpoints of this host. Most carry nothing, and reach the same."""
+    reaching: dict[tuple[AnyNetwork, ...], tuple[AnyNetwork, ...]] = {}
+    made = []
+    for slot in slots:
+        carries = carried_by(routes, slot.endpoint)
+        if carries not in reaching:
+            reaching[carries] = reached(routes, own, carries)
+        made.append(Attachment(slot.endpoint, slot.lease, slot.ipv4, slot.ipv6, carries, reaching[carries]))
+    return tuple(made)
 
 
 def _single(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> AnyNetwork:

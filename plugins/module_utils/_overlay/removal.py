@@ -15,7 +15,7 @@ from . import endpoints, netns, state, tunnel
 from .change import Change
 from .host import Host
 from .keys import key_path
-from .names import AnyNetwork, namespace, namespace_path, workload_path
+from .names import namespace, namespace_path, workload_path
 from .names import tunnel as tunnel_name
 from .registry import Registration
 from .supervisor import resolver_unit, tunnel_unit
@@ -44,7 +44,7 @@ def remove_network(
         ours = [name for name in netns.observe(inside).links if name.startswith("ve")]
         netns.batch(inside, [f"link delete {name}" for name in ours])
     here = [slot for slot in applied.live.values() if slot.host == host.id]
-    clean_workloads({workload_path(host.attach_path, slot.lease, slot.endpoint) for slot in here}, applied.ranges)
+    clean_workloads({workload_path(host.attach_path, slot.lease, slot.endpoint) for slot in here}, network)
     if resolver_unit(short) in units:
         host.supervisor.stop(resolver_unit(short))
     tunnel.remove(tunnel_name(short), host.supervisor, running)
@@ -59,9 +59,8 @@ def remove_network(
     return changes
 
 
-def clean_workloads(paths: Iterable[str], ranges: Iterable[AnyNetwork]) -> None:
-    """Take our routes for these ranges out of workloads that go on running without the network."""
-    listed = tuple(ranges)
+def clean_workloads(paths: Iterable[str], network: str) -> None:
+    """Take a network's routes out of workloads that go on running without it."""
     for path in sorted(paths):
-        if listed and netns.exists(path) and netns.usable(path):
-            netns.batch(path, endpoints.leave(netns.observe(path), listed))
+        if netns.exists(path) and netns.usable(path):
+            netns.batch(path, endpoints.leave(netns.observe(path), network))

@@ -13,16 +13,18 @@ What ends up in the files are names of the grammar ``[a-z0-9-]`` and addresses, 
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from .._common.errors import AvpnError
 from .._peer import files
 from .change import Change
-from .model import NetworkPlan
-from .names import DOMAIN, GATEWAY_IPV4, gateway_ipv6, workload_mac
+from .model import Attachment, NetworkPlan
+from .names import DOMAIN, GATEWAY_IPV4, AnyNetwork, gateway_ipv6, workload_mac
 from .supervisor import Supervisor, resolver_unit
 
 _LEASE_SECONDS = 3600
+_OPTION = 255  # bytes
 # The files dnsmasq reads again when told to; any other change needs a new process.
 _RELOADED = ("hosts", "dhcp-hosts")
 
@@ -91,7 +93,7 @@ def _main(plan: NetworkPlan, directory: str) -> str:
             "dhcp-option-force=option:netmask,255.255.255.255",
             "dhcp-option=option:router",
             "dhcp-option=28",  # nor a broadcast address
-            f"dhcp-option=option:classless-static-route,{GATEWAY_IPV4}/32,0.0.0.0,{plan.ipv4},{GATEWAY_IPV4}",
+            *_classless(plan),
             f"dhcp-option=option:dns-server,{GATEWAY_IPV4}",
             f"dhcp-option=option:domain-search,{zone}",
             f"dhcp-option=option:mtu,{plan.tunnel.mtu}",
@@ -109,6 +111,42 @@ def _main(plan: NetworkPlan, directory: str) -> str:
     )
 
 
+def _classless(plan: NetworkPlan) -> list[str]:
+    """RFC 3442's routes, one option for each list of them that some endpoint has.
+
+    An option holds 255 bytes. Who configures itself by DHCP gets the widest routes that fit.
+    """
+    listed = _tags(plan) or {(): None}
+    options = []
+    for routes, tag in listed.items():
+        told = [f"{GATEWAY_IPV4}/32,0.0.0.0", f"{plan.ipv4},{GATEWAY_IPV4}"]
+        room = _OPTION - _encoded(32) - _encoded(plan.ipv4.prefixlen)
+        for range_ in sorted(routes, key=lambda each: (each.prefixlen, int(each.network_address))):
+            room -= _encoded(range_.prefixlen)
+            if room < 0:
+                break
+            told.append(f"{range_},{GATEWAY_IPV4}")
+        tagged = f"tag:{tag}," if tag else ""
+        options.append(f"dhcp-option={tagged}option:classless-static-route,{','.join(told)}")
+    return options
+
+
+def _tags(plan: NetworkPlan) -> dict[tuple[AnyNetwork, ...], str | None]:
+    """Tags for the lists of IPv4 ranges that endpoints reach: most have the same one, and no tag."""
+    lists = Counter(_reached4(item) for item in plan.attachments)
+    ordered = sorted(lists, key=lambda each: (-lists[each], each))
+    return {routes: f"r{number}" if number else None for number, routes in enumerate(ordered)}
+
+
+def _reached4(item: Attachment) -> tuple[AnyNetwork, ...]:
+    return tuple(range_ for range_ in item.reaches if range_.version == 4)
+
+
+def _encoded(prefix: int) -> int:
+    """Bytes of a route in the option: the prefix's length, as much of it as counts, the next hop."""
+    return 1 + (prefix + 7) // 8 + 4
+
+
 def _hosts(plan: NetworkPlan) -> str:
     """One line for each address with all its names, the endpoint's own first: reverse look-ups give that one."""
     lines: dict[object, list[str]] = {}
@@ -119,7 +157,13 @@ def _hosts(plan: NetworkPlan) -> str:
 
 
 def _dhcp_hosts(plan: NetworkPlan) -> str:
-    return "".join(f"{workload_mac(plan.network, item.ipv4)},{item.ipv4},[{item.ipv6}]\n" for item in plan.attachments)
+    tags = _tags(plan)
+    lines = []
+    for item in plan.attachments:
+        tag = tags[_reached4(item)]
+        tagged = f"set:{tag}," if tag else ""
+        lines.append(f"{workload_mac(plan.network, item.ipv4)},{tagged}{item.ipv4},[{item.ipv6}]\n")
+    return "".join(lines)
 
 
 def _read(path: Path) -> str | None:

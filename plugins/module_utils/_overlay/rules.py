@@ -9,17 +9,18 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from .._manifest.model import Manifest
+from .._policy.carried import Routing
 from .._policy.compile import compile_ruleset
 from .._policy.endpoints import Endpoint, Endpoints
 from .._policy.entrances import Local, Neighbours
 from .._policy.ruleset import Ruleset
 from .model import Attachment, LiveSlot
-from .names import tunnel, veth
+from .names import AnyNetwork, tunnel, veth
 
 
 class Compiler(Protocol):
     """Makes the ruleset: ``manifest`` None lets nothing pass; ``live`` on all hosts, ``attachments`` on this one;
-    ``neighbours``: the hosts' own addresses."""
+    ``neighbours``: the hosts' own addresses; ``ranges``: the network's own."""
 
     def __call__(
         self,
@@ -28,6 +29,9 @@ class Compiler(Protocol):
         attachments: Iterable[Attachment],
         short: str,
         neighbours: Neighbours,
+        *,
+        ranges: Iterable[AnyNetwork] = (),
+        routing: Routing | None = None,
     ) -> Ruleset: ...
 
 
@@ -37,12 +41,19 @@ def compile_rules(
     attachments: Iterable[Attachment],
     short: str,
     neighbours: Neighbours,
+    *,
+    ranges: Iterable[AnyNetwork] = (),
+    routing: Routing | None = None,
 ) -> Ruleset:
-    """The compiled table. Raises InvalidInput if the manifest is too large for these endpoints."""
+    """The compiled table. ``ranges``: the network's own.
+
+    Raises InvalidInput if the manifest is too large for these endpoints.
+    """
     return compile_ruleset(
         manifest,
-        Endpoints(Endpoint(slot.endpoint, slot.ipv4, slot.ipv6, str(slot.lease)) for slot in live),
+        Endpoints((Endpoint(slot.endpoint, slot.ipv4, slot.ipv6, str(slot.lease)) for slot in live), ranges),
         [Local(veth(item.ipv4), item.ipv4, item.ipv6, item.carries) for item in attachments],
         (tunnel(short),),
         neighbours=neighbours,
+        routing=routing,
     )

@@ -22,7 +22,7 @@ from .._common.ids import EndpointId, LeaseId, NodeId
 from .._peer import files
 from .._quorum.value import MAX_SLOTS
 from .model import LiveSlot, NetworkPlan
-from .names import AnyNetwork, ipv6_of, ula
+from .names import ipv6_of, ula
 
 _LIMIT = 16 << 20
 
@@ -38,12 +38,11 @@ class StatePaths(Protocol):
 class Applied:
     """One network as it was last applied.
 
-    ``told``: the endpoint given to each WireGuard peer, by key; ``ranges``: what workloads had routes for.
+    ``told``: the endpoint given to each WireGuard peer, by key.
     """
 
     live: Mapping[EndpointId, LiveSlot] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
-    ranges: tuple[AnyNetwork, ...] = ()
 
 
 def load(paths: StatePaths, network: str) -> Applied:
@@ -53,16 +52,15 @@ def load(paths: StatePaths, network: str) -> Applied:
         data = path.read_bytes()
     except FileNotFoundError:
         return Applied()
-    top = fields.obj(
-        canonical.loads(data, where=str(path), limit=_LIMIT), "applied", required={"live", "told", "ranges"}
-    )
+    document = canonical.loads(data, where=str(path), limit=_LIMIT)
+    # ``ranges`` is what an earlier version wrote besides.
+    top = fields.obj(document, "applied", required={"live", "told"}, optional={"ranges"})
     slots = fields.items(top["live"], "applied.live", lambda item, where: _slot(network, item, where), most=MAX_SLOTS)
     return Applied(
         live={slot.endpoint: slot for slot in slots},
         told=fields.mapping(
             top["told"], "applied.told", fields.key32, lambda item, where: fields.text(item, where, most=60), most=4096
         ),
-        ranges=tuple(fields.items(top["ranges"], "applied.ranges", _range, most=4096)),
     )
 
 
@@ -106,7 +104,6 @@ def save(
     kept: dict[str, Any] = {
         "live": [[str(slot.endpoint), str(slot.lease), str(slot.host), str(slot.ipv4)] for slot in plan.live],
         "told": dict(told),
-        "ranges": [str(range_) for range_ in (plan.ipv4, plan.ipv6, *plan.routes)],
     }
     path, data = _live_path(paths, plan.network), canonical.dumps(kept) + b"\n"
     if not path.exists() or path.read_bytes() != data:
@@ -162,8 +159,3 @@ def _slot(network: str, item: Any, where: str) -> LiveSlot:
         ipv4,
         ipv6_of(ula(network), ipv4),
     )
-
-
-def _range(value: Any, where: str) -> AnyNetwork:
-    text = fields.text(value, where, most=50)
-    return ipaddress.ip_network(text)

@@ -5,7 +5,8 @@
 
 How a packet goes through the table (what it must agree with is ``evaluate``)::
 
-    guard      prerouting, before connection tracking: from a veth only its own addresses, from nowhere unknown
+    guard      prerouting, before connection tracking: from a veth only its own addresses and what it carries, by a
+               tunnel nothing that is on this side of it
     clamp      forward: TCP's segment size fits the tunnel
     forward    established under the current epoch: accepted. Everything else, established or not:
     decide     the flow's ORIGINAL source address -> class -> the chain of the sender's rules
@@ -32,6 +33,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .._common import canonical
 from .._manifest.model import Manifest
+from .carried import Routing, carried_sets
 from .decisions import decisions
 from .endpoints import Endpoints
 from .entrances import COUNTERS, Local, Neighbours, check_interfaces, entrances, hosts, sources
@@ -49,10 +51,12 @@ def compile_ruleset(
     *,
     neighbours: Neighbours | None = None,
     connections: int = CONNECTIONS,
+    routing: Routing | None = None,
 ) -> Ruleset:
     """The table for one host. ``manifest`` None: there is none yet, and nothing passes. ``endpoints``: those of
     all hosts; ``local``: those of this one; ``tunnels``: names of the network's WireGuard interfaces;
-    ``neighbours``: addresses of the hosts themselves.
+    ``neighbours``: addresses of the hosts themselves; ``routing``: what else this host knows of the manifest's routes,
+    None: that no other host carries any.
 
     Raises InvalidInput if the manifest is too large for these endpoints.
     """
@@ -68,7 +72,10 @@ def compile_ruleset(
     for family, kind in (("4", "ipv4_addr"), ("6", "ipv6_addr")):
         sets[f"connections{family}"] = Set("set", f"type {kind}; flags dynamic; size 65535;")
     sets.update(sources(local))
-    sets.update(hosts(neighbours or Neighbours()))
+    neighbours = neighbours or Neighbours()
+    sets.update(hosts(neighbours))
+    ranges = [route.range for route in manifest.routes]
+    sets.update(carried_sets(ranges, endpoints, local, neighbours, routing or Routing()))
     chains.update(entrances(tuple(tunnels), connections))
     tenancy = {
         f"{endpoint.ipv4} {endpoint.ipv6}": hashlib.sha256(endpoint.lease.encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from .classes import Classes, written
 from .endpoints import Endpoints
 from .evaluate import policy_of
 from .portline import port_span
+from .prefixes import cidrs, partition
 from .remainders import pieces, spans_of
 from .ruleset import Chain, Set
 
@@ -70,8 +71,8 @@ def decisions(
         f"{pre}class6": Set("map", "type ipv6_addr : classid;", class6),
         f"{pre}senders": Set("map", "type classid : verdict;", senders),
         f"{pre}receivers": Set("map", "type classid : verdict;", receivers),
-        f"{pre}routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, 4)),
-        f"{pre}routed6": Set("set", "type ipv6_addr; flags interval;", _routed(manifest, 6)),
+        f"{pre}routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, endpoints, 4)),
+        f"{pre}routed6": Set("set", "type ipv6_addr; flags interval;", _routed(manifest, endpoints, 6)),
     }
     chains = {
         f"{pre}decide": Chain(
@@ -138,9 +139,9 @@ def _class_of(address: str, prefix: str) -> Chain:
     )
 
 
-def _routed(manifest: Manifest, version: int) -> dict[str, str]:
-    ranges = [route.range for route in manifest.routes if route.range.version == version]
-    return {str(network): "" for network in ipaddress.collapse_addresses(ranges)}  # type: ignore[type-var]
+def _routed(manifest: Manifest, endpoints: Endpoints, version: int) -> dict[str, str]:
+    parts = partition((route.range for route in manifest.routes), endpoints.ranges, version)
+    return {str(network): "" for network in cidrs((span for spans in parts.values() for span in spans), version)}
 
 
 def _matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) -> dict[str, tuple[str, Set]]:

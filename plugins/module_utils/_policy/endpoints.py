@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Union
 
 from .._common.ids import EndpointId
+from .._manifest.model import Range
 
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
@@ -35,9 +36,10 @@ class Endpoint:
 
 
 class Endpoints:
-    """All endpoints of a network, found by address."""
+    """All endpoints of a network, found by address. ``ranges``: the network's own, in which they are."""
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], ranges: Iterable[Range] = ()) -> None:
+        self.ranges = tuple(ranges)
         self._all = tuple(sorted(endpoints, key=lambda endpoint: endpoint.id))
         self._by_address: dict[Address, Endpoint] = {}
         for endpoint in self._all:

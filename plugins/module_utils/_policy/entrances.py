@@ -3,7 +3,8 @@
 
 """The chains by which packets enter and leave, and the gateway's own services. Pure.
 
-Nothing here depends on the manifest: it is the frame in which ``decisions`` decides.
+Nothing here depends on the manifest: it is the frame in which ``decisions`` decides. What the guard knows of routes is
+in sets (``carried``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from .ruleset import Chain, Set
 
 _ECHOES = "limit rate 4/second burst 8 packets"  # from one host
 _INTERFACE = re.compile(r"[a-z0-9]{1,15}", re.ASCII)
+_TALK = "ip6 saddr { ::, fe80::/10 } drop"  # of a link, which is no forgery, and nobody's here
+_CARRIED = ("iifname . ip saddr @carried4", "iifname . ip6 saddr @carried6")
+_NOT_BY_TUNNEL = ("ip saddr @here4", "ip6 saddr @here6", "ip saddr @untunnelled4", "ip6 saddr @untunnelled6")
 COUNTERS = frozenset({"spoofed", "relayed", "invalid", "midstream", "crowded", "gateway"})
 
 
@@ -54,17 +58,17 @@ def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
     named = "{ " + ", ".join(f'"{name}"' for name in tunnels) + " }"
     guard = ['iifname "lo" accept']
     if tunnels:
-        guard.append(f"iifname {named} accept")  # WireGuard has checked the source by its allowed IPs
+        guard.append(f"iifname {named} goto tunnelled")
     guard += [
         "iifname . ip saddr @sources4 accept",
         "iifname . ip6 saddr @sources6 accept",
-        "iifname . ip saddr @carried4 accept",
-        "iifname . ip6 saddr @carried6 accept",
+        *(f'{match} counter name "spoofed" drop' for match in ("ip saddr @taken4", "ip6 saddr @taken6")),
+        *(f"{match} accept" for match in _CARRIED),
         # Before it has its address an endpoint asks for one; link-local traffic never leaves the veth.
         "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
         "ip6 saddr { ::, fe80::/10 } icmpv6 type { 133, 135, 136 } ip6 hoplimit 255 accept",
         "ip6 saddr fe80::/10 udp dport 547 accept",
-        "ip6 saddr { ::, fe80::/10 } drop",  # other link-local talk is no forgery, and nobody's here
+        _TALK,
         'counter name "spoofed" drop',
     ]
     relayed = [f'iifname {named} oifname {named} counter name "relayed" drop'] if tunnels else []
@@ -90,6 +94,10 @@ def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
             )
         ),
         "guard": Chain(tuple(guard), "type filter hook prerouting priority raw; policy drop;"),
+        # WireGuard has checked that its peer may send from the address, and knows nothing of what is on this side.
+        "tunnelled": Chain(
+            (_TALK, *(f'{match} counter name "spoofed" drop' for match in _NOT_BY_TUNNEL), "accept"),
+        ),
         "clamp": Chain(
             ("tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",),
             "type filter hook forward priority mangle; policy accept;",
@@ -112,6 +120,8 @@ def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
                 *asked,
                 "ct state established,related accept",
                 *([f"iifname {named} drop"] if tunnels else []),
+                # What is behind a carrier isn't an endpoint: it has no use for the network's names.
+                *(f'{match} counter name "gateway" drop' for match in _CARRIED),
                 "icmpv6 type { 133, 135, 136 } ip6 hoplimit 255 accept",
                 "icmp type echo-request accept",
                 "icmpv6 type echo-request accept",
@@ -125,21 +135,15 @@ def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
 
 
 def sources(local: Sequence[Local]) -> dict[str, Set]:
-    """Which addresses may come from which veth. Exact addresses and carried ranges apart: a hash costs less."""
-    found: dict[str, dict[str, str]] = {name: {} for name in ("sources4", "sources6", "carried4", "carried6")}
-    for each in local:
-        found["sources4"][f'"{each.interface}" . {each.ipv4}'] = ""
-        found["sources6"][f'"{each.interface}" . {each.ipv6}'] = ""
-        for version, name in ((4, "carried4"), (6, "carried6")):
-            ranges = [range_ for range_ in each.carries if range_.version == version]
-            for network in ipaddress.collapse_addresses(ranges):  # type: ignore[type-var]
-                found[name][f'"{each.interface}" . {network}'] = ""
-    sets = {}
-    for name, elements in found.items():
-        kind = "ipv4_addr" if name.endswith("4") else "ipv6_addr"
-        flags = " flags interval;" if name.startswith("carried") else ""
-        sets[name] = Set("set", f"type ifname . {kind};{flags}", elements)
-    return sets
+    """Which addresses of endpoints may come from which veth."""
+    return {
+        f"sources{version}": Set(
+            "set",
+            f"type ifname . ipv{version}_addr;",
+            {f'"{each.interface}" . {each.ipv4 if version == 4 else each.ipv6}': "" for each in local},
+        )
+        for version in (4, 6)
+    }
 
 
 def hosts(neighbours: Neighbours) -> dict[str, Set]:

@@ -17,8 +17,15 @@ compare the two; so it is written to be read, not to be fast.
 - ``icmp`` and ``icmpv6`` are all their types, ``icmp/echo-request`` one. Only types that begin a flow are asked
   about: answers and errors share the fate of the flow that they belong to.
 - An address that no endpoint has is outside. The outside has no rules of its own: it takes part only if a
-  route covers it, and then the endpoint's side decides alone. Between two outside addresses nothing passes.
+  route carries it, and then the endpoint's side decides alone. Between two outside addresses nothing passes.
   The member that carries a route forwards; its own rules are about its own traffic.
+- Of several routes that cover an address the one with the longest prefix carries it. The network's own ranges
+  count as routes that nobody carries: a wider route leaves them alone; one that is as narrow, or narrower, carries
+  those of their addresses that no endpoint has. An endpoint's address is the endpoint's, whatever covers it.
+  Loopback, link-local, multicast and reserved addresses are never carried.
+
+Whether a packet may come from where it comes from isn't asked here: what an endpoint, a carrier or another host may
+send at all is checked before (``carried``, and WireGuard's allowed IPs).
 """
 
 from __future__ import annotations
@@ -26,8 +33,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._manifest.icmp import ECHO_REQUEST
-from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, RangePeer, Rules
+from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, Range, RangePeer, Rules
 from .endpoints import Address, Endpoint, Endpoints, Packet
+from .prefixes import longest
 
 NO_RULE = "no rule matches"
 
@@ -56,17 +64,21 @@ class Decision:
 
 def evaluate(manifest: Manifest, endpoints: Endpoints, packet: Packet) -> Decision:
     """Decide the flow that ``packet`` begins."""
-    return decide(manifest, endpoints.at(packet.source), endpoints.at(packet.target), packet)
+    source, target = endpoints.at(packet.source), endpoints.at(packet.target)
+    return decide(manifest, source, target, packet, endpoints.ranges)
 
 
-def decide(manifest: Manifest, source: Endpoint | None, target: Endpoint | None, packet: Packet) -> Decision:
-    """Decide a flow between two endpoints; None stands for an address that no endpoint has."""
+def decide(
+    manifest: Manifest, source: Endpoint | None, target: Endpoint | None, packet: Packet, own: tuple[Range, ...] = ()
+) -> Decision:
+    """Decide a flow between two endpoints; None stands for an address that no endpoint has. ``own``: the network's
+    own ranges."""
     if source is None and target is None:
         nobody = SideDecision(False, None, "neither side is an endpoint of the network")
         return Decision(nobody, nobody)
     return Decision(
-        egress=_side(manifest, "egress", source, packet.source, target, packet.target, packet),
-        ingress=_side(manifest, "ingress", target, packet.target, source, packet.source, packet),
+        egress=_side(manifest, "egress", source, packet.source, target, packet.target, packet, own),
+        ingress=_side(manifest, "ingress", target, packet.target, source, packet.source, packet, own),
     )
 
 
@@ -86,11 +98,13 @@ def _side(
     other: Endpoint | None,
     other_address: Address,
     packet: Packet,
+    network: tuple[Range, ...],
 ) -> SideDecision:
     if own is None:
-        for number, route in enumerate(manifest.routes):
-            if own_address in route.range:
-                return SideDecision(True, f"routes.{number}", "outside the network, reached by a route")
+        ranges = [route.range for route in manifest.routes]
+        carried = longest(own_address, ranges, network)
+        if carried is not None:
+            return SideDecision(True, f"routes.{ranges.index(carried)}", "outside the network, reached by a route")
         return SideDecision(False, None, "outside the network, and no route leads there")
     entry = policy_of(manifest, own)
     if entry is None:

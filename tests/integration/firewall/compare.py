@@ -31,6 +31,7 @@ from passive import PassiveWire
 from walks import CARRIER, OUTSIDE, Step, place
 from wire import TUNNEL, Site
 
+from ansible_collections.akash.avpn.plugins.module_utils._policy.carried import Routing
 from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Endpoint, Endpoints
 from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import Local
@@ -176,7 +177,10 @@ class Comparison:
             for each in site.workloads
             if world.endpoints.at(each.endpoint.ipv4) is not None
         ]
-        return compile_ruleset(world.manifest, world.endpoints, local, [TUNNEL])
+        here = {each.ipv4 for each in local}
+        others = [each for each in world.carries if each not in here and world.endpoints.at(each) is not None]
+        routing = Routing(elsewhere=frozenset(range_ for each in others for range_ in world.carries[each]))
+        return compile_ruleset(world.manifest, world.endpoints, local, [TUNNEL], routing=routing)
 
     def _carry(self, step: Step, here: _Round) -> None:
         sent = []

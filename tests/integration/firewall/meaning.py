@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest, Range
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Endpoints, Packet
 from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate, policy_of
+from ansible_collections.akash.avpn.plugins.module_utils._policy.prefixes import longest
 
 Fate = tuple[int, str]  # number of the site, name of the counter that counts the packet there
 ARRIVES: Fate = (-1, "")
@@ -58,7 +59,7 @@ def fate(world: World, here: Address, there: Address, sent: Address, flow: Packe
     refused = unknown or refusal(world.manifest, world.endpoints, flow)
     for number, home in enumerate(homes):
         if home in world.enforcing:
-            if number == 0 and not _may_send(world, here, sent):
+            if not (_may_send(world, here, sent) if number == 0 else _may_come(world, home, sent)):
                 return home, "spoofed"
             if refused:
                 return home, refused
@@ -71,3 +72,14 @@ def _may_send(world: World, here: Address, source: Address) -> bool:
         return False  # its veth is nobody's
     own = endpoint.ipv4 if source.version == 4 else endpoint.ipv6
     return source == own or any(source in range_ for range_ in world.carries.get(here, ()))
+
+
+def _may_come(world: World, home: int, source: Address) -> bool:
+    """Whether a tunnel may bring a packet with this source to the site ``home``: not if it is of what is there."""
+    endpoint = world.endpoints.at(source)
+    if endpoint is not None:
+        return world.homes[endpoint.ipv4] != home
+    carried = longest(source, (route.range for route in world.manifest.routes), world.endpoints.ranges)
+    present = [place for place in world.carries if world.endpoints.at(place) is not None]
+    carriers = [place for place in present if carried in world.carries[place]]
+    return carried is None or any(world.homes[place] != home for place in carriers)

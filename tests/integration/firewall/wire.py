@@ -28,9 +28,10 @@ from typing import Any, TypeVar
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest
+from ansible_collections.akash.avpn.plugins.module_utils._policy.carried import Routing
 from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints, Packet
-from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import Local
+from ansible_collections.akash.avpn.plugins.module_utils._policy.entrances import Local, Neighbours
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import Change, apply_ruleset
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
 
@@ -73,6 +74,14 @@ def inside(namespace: str, work: Callable[[], T]) -> T:
 
 def opened(namespace: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
     return inside(namespace, lambda: socket.socket(family, kind, protocol))
+
+
+OWN = (ipaddress.IPv4Network("100.64.0.0/16"), ipaddress.IPv6Network("fd00:1::/64"))
+
+
+def site_addresses(number: int) -> tuple[ipaddress.IPv4Address, ipaddress.IPv6Address]:
+    """A site's own addresses in the network, those that ``Wire.join`` gives it."""
+    return ipaddress.IPv4Address("100.64.255.0") + number, ipaddress.IPv6Address("fd00:1::ff:0") + number
 
 
 @dataclass
@@ -186,12 +195,21 @@ class Wire:
 
     @property
     def endpoints(self) -> Endpoints:
-        return Endpoints(each.endpoint for each in self.workloads)
+        return Endpoints((each.endpoint for each in self.workloads), OWN)
 
     def enforce(self, manifest: Manifest | None, **options: Any) -> None:
         """The manifest on every site."""
         for site in self.sites:
-            site.apply(site.compiled(manifest, self.endpoints, **options))
+            own = Neighbours(site_addresses(self.sites.index(site)))
+            site.apply(site.compiled(manifest, self.endpoints, neighbours=own, routing=self.routing(site), **options))
+
+    def routing(self, site: Site) -> Routing:
+        """What a site knows of what the others carry."""
+        others = (each for each in self.workloads if each not in site.workloads)
+        return Routing(
+            elsewhere=frozenset(range_ for each in others for range_ in each.carries),
+            hosts=tuple(address for number in range(len(self.sites)) for address in site_addresses(number)),
+        )
 
 
 def _sysctl(namespace: str, name: str, value: str) -> None:

@@ -203,13 +203,14 @@ def test_a_gateway_as_planned_needs_nothing() -> None:
 
 
 def test_every_route_of_a_workload_has_an_unreachable_one_behind_it() -> None:
-    plan = replace(_plan(), routes=single("10.9.0.0/16"))
-    routes = endpoints.workload_routes(plan, plan.attachments[0], "avpn0")
+    plan = _plan()
+    item = replace(plan.attachments[0], reaches=single("10.9.0.0/16"))
+    routes = endpoints.workload_routes(plan, item, "avpn0")
     over = {
         route.target for route in routes if route.via == "169.254.64.1" or (route.via and route.target.prefixlen == 64)
     }
     behind = {route.target for route in routes if route.dev is None}
-    assert over == behind == {plan.ipv4, plan.ipv6, *plan.routes}
+    assert over == behind == {plan.ipv4, plan.ipv6, *item.reaches}
     assert all(route.metric > 2**31 for route in routes if route.dev is None)
 
 
@@ -250,7 +251,6 @@ def test_applied_state_comes_back(tmp_path: Path) -> None:
     found = state.load_all(paths)[plan.network]
     assert tuple(found.live.values()) == plan.live
     assert found.told == {key("b"): "198.18.77.2:51820"}
-    assert found.ranges == (plan.ipv4, plan.ipv6)
     state.forget(paths, plan.network)
     assert list(paths.applied.iterdir()) == []
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import ABSENT, SeenRecord, View
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, NodeId
-from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest, Route
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.model import HostPlan, NetworkPlan
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.names import ipv6_of, ula
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.plan import Ran, plan
@@ -248,19 +247,6 @@ def test_a_workload_in_two_networks_with_one_range_is_in_one_of_them() -> None:
     assert len(found.networks[first.network].attachments) == 1
     assert found.networks[second.network].attachments == ()
     assert found.networks[second.network].notes
-
-
-def test_routes_go_to_the_host_of_the_member_that_carries_them() -> None:
-    world = World()
-    routes = tuple(Route(each, "db") for each in networks("10.9.0.0/16", "0.0.0.0/0", "100.64.1.0/24"))
-    manifest = replace(open_manifest("web", "db"), routes=(*routes, Route(networks("10.8.0.0/16")[0], "nobody")))
-    manifests: dict[str, tuple[Manifest, int]] = {world.network: (manifest, 1)}
-    here = only(planned(world, manifests=manifests))
-    assert here.routes == networks("10.9.0.0/16")
-    assert networks("10.9.0.0/16")[0] in next(p for p in here.tunnel.peers if p.node == node(3)).allowed_ips
-    assert len(here.notes) == 3
-    there = only(planned(world, 3, manifests=manifests))
-    assert there.attachments[0].carries == networks("10.9.0.0/16")
 
 
 _endpoints = st.dictionaries(
