@@ -14,6 +14,7 @@ description:
   - Checks a manifest against the network's record on chain, the tests inside it included, signs it with the tenant's
     account and hands it to one provider that takes part, over SSH. That provider passes it on; every host checks it
     again before it enforces it.
+  - Before that it says who would gain and lose a way to whom, and warns of what is probably not meant.
   - Runs on the tenant's machine. Nothing changes if the newest version says the same already.
 extends_documentation_fragment:
   - akash.avpn.attributes
@@ -26,7 +27,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows the manifest's content before and after.
+      - Shows the manifest's content before and after, and who gains and loses a way to whom.
   idempotent:
     support: full
 options:
@@ -144,6 +145,66 @@ notes:
   type: list
   elements: str
   returned: success
+reachability:
+  description:
+    - Who gains and loses a way to whom, compared with the newest version that providers have. Both sides are counted.
+    - Null if that can't be told; RV(notes) says why.
+  type: dict
+  returned: success
+  contains:
+    gains:
+      description:
+        - What is permitted and wasn't; at most 10000 entries of this and RV(reachability.loses) each.
+        - C(family) is C(ipv4) or C(ipv6) where only that one is meant; C(addresses) is C(some) where it depends on the
+          addresses of the two ends, because rules name CIDRs within the network's range.
+      type: list
+      elements: dict
+      sample: [{from: web, to: db, ports: [tcp/5432], family: both, addresses: all}]
+      contains:
+        from:
+          description:
+            - A member, or one of its leases (C(web/2)) where the manifest tells them apart, C(web/*) being the rest;
+              or a range that a route leads to.
+          type: str
+        to:
+          description: The other one, in the same way.
+          type: str
+        ports:
+          description: Ports, as a manifest writes them.
+          type: list
+          elements: str
+        family:
+          description: Over which IP versions, C(both), C(ipv4) or C(ipv6).
+          type: str
+        addresses:
+          description: For C(all) addresses of the two ends, or for C(some).
+          type: str
+    loses:
+      description: What was permitted and isn't any more, in the same form.
+      type: list
+      elements: dict
+    more:
+      description: How many entries were left out.
+      type: int
+staged_reachability:
+  description: What enforcing the manifest's C(staged) part instead would change, in the same form; null without one.
+  type: dict
+  returned: success
+findings:
+  description: What is probably not meant, such as rules that never match. Each is shown as a warning, too.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    where:
+      description: The field, dotted from the document's root.
+      type: str
+    what:
+      description: What is odd.
+      type: str
+    remedy:
+      description: What to do; may be empty.
+      type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -180,6 +241,8 @@ def main() -> None:
         result = run(module.params, check_mode=module.check_mode)
     except AvpnError as error:
         module.fail_json(msg=str(error))
+    for finding in result["findings"]:
+        module.warn(" ".join(filter(None, (f"{finding['where']}: {finding['what']}.", finding["remedy"]))))
     module.exit_json(**result)
 
 

@@ -21,6 +21,7 @@ from .._common.errors import InvalidInput, Unavailable
 from .._common.ids import network_id
 from .._peer.client import PeerClient
 from . import content, envelope, publish
+from .preview import preview
 from .store import check_content, check_hosts
 
 _PAUSE = 1.0  # seconds between attempts
@@ -78,13 +79,16 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
             floor = record.manifest.version if record.manifest is not None else 0
             planned = publish.plan(document, params["version"], running, floor)
             notes = [f"{node} didn't answer: {why}" for node, why in sorted(running.silent.items())]
+            shown = preview(checked, running.version, running.document, record)
+            notes += shown.notes
             result = {
                 "changed": planned.change or planned.sha256 in handed,
                 "network": network,
                 "version": planned.version,
                 "sha256": planned.sha256,
                 "notes": notes,
-                "diff": planned.diff(running),
+                "diff": [planned.diff(running), *shown.diff(planned.version)],
+                **shown.result(),
             }
             if planned.change and not check_mode and account is not None:
                 handed.add(planned.sha256)

@@ -203,8 +203,8 @@ def _families(sets: dict[int, Ports], *, everywhere: bool) -> Iterator[Grant]:
     plain4, plain6 = subtract(four, own4), subtract(six, own6)
     common = intersect(plain4, plain6)
     only4, only6 = subtract(plain4, common), subtract(plain6, common)
-    # Ping goes with the rest of its version, where that stands by itself.
-    apart4, apart6 = bool(only4) and not common, bool(only6) and not common
+    # Ping goes with the rest of its version, where the other has nothing at all.
+    apart4, apart6 = bool(only4) and not six, bool(only6) and not four
     both = together((common, NONE if apart4 else own4, NONE if apart6 else own6))
     for ports, version in (
         (both, None),
