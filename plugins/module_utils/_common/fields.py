@@ -22,7 +22,8 @@ from .errors import InvalidInput
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
+NAME = "[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
+_NAME = re.compile(NAME, re.ASCII)
 _ADDRESS = re.compile(r"akash1[02-9ac-hj-np-z]{38,58}", re.ASCII)
 _HEX64 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _HEX32 = re.compile(r"[0-9a-f]{32}", re.ASCII)

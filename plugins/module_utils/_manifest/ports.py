@@ -1,72 +1,90 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From ``tcp/443`` and the like to a ``Port``."""
+"""From ``tcp/443`` and the like to a ``Port``, and what was probably meant by something else."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from .._common import fields
 from .._common.errors import InvalidInput
 from . import icmp
+from .grammar import ANY, WITH_PORTS
 from .meant import meant
 from .model import Port
 
-WITH_NUMBERS = ("tcp", "udp", "sctp")
-WORDS = ("any", "icmp", "icmpv6")
-_PORT = re.compile(r"(tcp|udp|sctp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
-_TYPE = re.compile(r"(icmp|icmpv6)/([a-z0-9-]{1,40})", re.ASCII)
+_WORDS = (ANY, *icmp.BEGINNING)
 
 
-def port(value: Any, where: str) -> Port:
-    """The port, or range of ports, or ICMP type, that ``value`` names."""
-    if not isinstance(value, str):
-        remedy = f"Write tcp/{value} or udp/{value}" if type(value) is int and 0 < value < 65536 else ""
-        raise InvalidInput(
-            f"must be text like tcp/443, udp/5000-5100, icmp or any, not {fields.kind(value)}",
-            where=where,
-            remedy=remedy,
-        )
-    if value in WORDS:
-        return Port(value)
-    if found := _TYPE.fullmatch(value):
-        return _icmp(found[1], found[2], where)
-    found = _PORT.fullmatch(value)
-    if found is None:
-        raise InvalidInput(
-            f"must be tcp/443, udp/5000-5100, sctp/…, icmp, icmpv6 or any, not '{fields.printable(value)}'",
-            where=where,
-            remedy=_meant_port(value),
-        )
-    first, last = int(found[2]), int(found[3] or found[2])
-    if not 1 <= first <= 65535 or not 1 <= last <= 65535:
-        raise InvalidInput("holds a port outside 1 to 65535", where=where)
+def port(value: str, where: str) -> Port:
+    """The port, range of ports, or type of ICMP that ``value`` names. It has the form that ``grammar`` says."""
+    protocol, slash, rest = value.partition("/")
+    if not slash:
+        return Port(protocol)
+    if protocol in icmp.BEGINNING:
+        number = icmp.BEGINNING[protocol].get(rest) or int(rest)
+        return Port(protocol, number, number)
+    low, _hyphen, high = rest.partition("-")
+    first, last = int(low), int(high or low)
     if first > last:
         raise InvalidInput(
-            "is a range that ends before it starts", where=where, remedy=f"Write {found[1]}/{last}-{first}"
+            "is a range that ends before it starts", where=where, remedy=f"Write {protocol}/{last}-{first}"
         )
-    return Port(found[1], first, last)
+    return Port(protocol, first, last)
 
 
-def _icmp(protocol: str, text: str, where: str) -> Port:
-    types = icmp.BEGINNING[protocol]
-    number = types.get(text)
-    if number is None and text in {str(each) for each in types.values()}:
-        number = int(text)
-    if number is None:
-        what, remedy = icmp.why_not(protocol, text)
-        raise InvalidInput(what, where=where, remedy=remedy)
-    return Port(protocol, number, number)
+def explain(value: Any) -> tuple[str, str]:
+    """What is wrong with something that is no port, where there is more to say than that, and the remedy."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536:
+        return "", f"Write tcp/{value} or udp/{value}"
+    if not isinstance(value, str):
+        return "", ""
+    text = value.strip().lower()[:40]
+    head, slash, tail = text.partition("/")
+    if head in icmp.BEGINNING and slash and tail:
+        return _explain_type(head, tail, value)
+    if re.fullmatch(f"(?:{'|'.join(WITH_PORTS)})/[0-9]{{1,12}}(?:-[0-9]{{1,12}})?", text, re.ASCII):
+        return _explain_numbers(head, tail)
+    if head in WITH_PORTS and tail in ("", "any", "*", "all"):
+        return "", f"Write {head}/1-65535"
+    return "", _meant(text, head)
 
 
-def _meant_port(value: str) -> str:
-    head, _slash, tail = value.partition("/")
-    if value.isascii() and value.isdigit():
-        return f"Write tcp/{value[:5]} or udp/{value[:5]}"
-    if tail.isascii() and tail.replace("-", "").isdigit() and head.lower() in WITH_NUMBERS:
-        return f"Write {head.lower()}/{tail[:11]}"
-    if head in WITH_NUMBERS and tail in ("", "any", "*"):
-        return f"Write {head}/1-65535"
-    return meant(head[:40], (*WITH_NUMBERS, *WORDS))
+def explain_one(value: Any) -> tuple[str, str]:
+    """The same where one port is wanted: any and ranges of ports aren't."""
+    ranged = isinstance(value, str) and re.fullmatch("(?:tcp|udp|sctp)/[0-9]{1,5}-[0-9]{1,5}", value, re.ASCII)
+    if value == ANY or ranged:
+        return "must be one port, icmp or icmpv6, or a type of them", ""
+    return explain(value)
+
+
+def _explain_type(protocol: str, tail: str, value: str) -> tuple[str, str]:
+    if tail in icmp.BEGINNING[protocol]:
+        return "", f"Write {protocol}/{tail}"
+    what, remedy = icmp.why_not(protocol, tail)
+    return (what, remedy) if value.isascii() else ("", remedy)
+
+
+def _explain_numbers(protocol: str, tail: str) -> tuple[str, str]:
+    numbers = [int(number) for number in tail.split("-")]
+    if not all(1 <= number <= 65535 for number in numbers):
+        return "holds a port outside 1 to 65535", ""
+    return "", f"Write {protocol}/{'-'.join(map(str, numbers))}"
+
+
+def _meant(text: str, head: str) -> str:
+    if re.fullmatch("[0-9]{1,5}(-[0-9]{1,5})?", text, re.ASCII):
+        return f"Write tcp/{text} or udp/{text}"
+    swapped = re.fullmatch("([0-9]{1,5})/(tcp|udp|sctp)", text, re.ASCII)
+    if swapped:
+        return f"Write {swapped[2]}/{swapped[1]}"
+    found = re.fullmatch("(tcp|udp|sctp)[ :=]+([0-9]{1,5}(?:-[0-9]{1,5})?)", text, re.ASCII)
+    if found:
+        return f"Write {found[1]}/{found[2]}"
+    found = re.fullmatch("(?:tcp|udp|sctp)/([0-9]{1,5})[:,]([0-9]{1,5})", text, re.ASCII)
+    if found:
+        return f"Write {head}/{found[1]}-{found[2]} for a range, or a list of ports"
+    if text in ("*", "all"):
+        return "Write any"
+    return meant(head, (*WITH_PORTS, *_WORDS))

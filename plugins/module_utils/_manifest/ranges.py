@@ -50,10 +50,20 @@ def excepting(network: Range, excepted: Iterable[Range], where: str) -> RangePee
         if not each.subnet_of(network):  # type: ignore[arg-type]
             raise InvalidInput(f"lies outside of {network}", where=place, remedy="Remove it")
         if each in kept:
-            raise InvalidInput("is there twice", where=place)
+            raise InvalidInput("is there twice", where=place, remedy="Remove it")
         kept.append(each)
     if list(ipaddress.collapse_addresses(kept)) == [network]:  # type: ignore[type-var]
         raise InvalidInput(
             f"are all of {network}, so that nothing is left", where=where, remedy="Remove the rule's peer instead"
         )
     return RangePeer(network, tuple(kept))
+
+
+def explain(value: Any) -> tuple[str, str]:
+    """What is wrong with something that is no range, where there is more to say than that, and the remedy."""
+    if isinstance(value, str):
+        try:
+            cidr(value, "")
+        except InvalidInput as error:
+            return error.what, error.remedy
+    return "", ""

@@ -30,14 +30,15 @@ and whose ``remedy`` says what was probably meant.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from .._common import fields
 from .._common.errors import InvalidInput
+from . import names, ports, ranges
 from .coverage import LEAST_PREFIX, check_routes, is_default, wanted
+from .grammar import ANY, SCHEMA
 from .meant import meant
 from .model import (
     AnyMember,
@@ -53,63 +54,130 @@ from .model import (
     Rule,
     Rules,
 )
-from .ports import port as parse_port
-from .ranges import cidr, excepting
+from .structure import Structure
 
-MAX_GROUPS = 256
-MAX_GROUP_MEMBERS = 1024
-MAX_POLICIES = 2048
-MAX_RULES = 1024  # in one list
-MAX_TERMS = 256  # peers, or ports, of one rule
-MAX_EXCEPTIONS = 64  # of one range
-MAX_ROUTES = 256
-MAX_TESTS = 1024
-MAX_GSEQ = 65_535
 MAX_COMBINATIONS = 1000  # of groups that some member is in; the firewall has ten bits for them
-
-ANY = "any"
-COVERS = ("default", "hosts", "members")
-_SECTIONS = ("groups", "members", "routes", "tests")
-_LEASE = re.compile(r"([a-z0-9-]{1,32})/([1-9][0-9]{0,4})", re.ASCII)
 
 T = TypeVar("T")
 
 
+@lru_cache(maxsize=1)
+def _structure() -> Structure:
+    return Structure(
+        SCHEMA,
+        {
+            "name": names.explain,
+            "memberOrLease": names.explain,
+            "peer": names.explain_peer,
+            "range": ranges.explain,
+            "port": ports.explain,
+            "onePort": ports.explain_one,
+        },
+    )
+
+
 def parse(document: Any) -> Manifest:
     """The manifest that ``document`` (dicts, lists and text, as JSON or YAML give them) says."""
-    root = _fields(document, "", (), (*_SECTIONS, "staged"))
+    _structure().check(document)
     staged = None
-    if "staged" in root:
-        _fields(root["staged"], "staged", (), _SECTIONS)
+    if "staged" in document:
         with within("staged"):
-            staged = _contents(root["staged"])
-    return replace(_contents(root), staged=staged)
+            staged = _contents(document["staged"])
+    return replace(_contents(document), staged=staged)
 
 
 def _contents(root: Mapping[str, Any]) -> Manifest:
-    groups = fields.mapping(root.get("groups", {}), "groups", _group_name, _group_members, most=MAX_GROUPS)
+    """From here on the document has the structure that the grammar says; what it can't say is checked."""
+    groups = {name: tuple(members) for name, members in root.get("groups", {}).items()}
     combinations = _combinations(groups)
     if combinations > MAX_COMBINATIONS:
         raise InvalidInput(
             f"put members into {combinations} different combinations of groups, at most {MAX_COMBINATIONS} are allowed",
             where="groups",
         )
-
-    def policy(value: Any, where: str) -> Policy:
-        return _policy(value, where, groups)
-
-    policies = fields.mapping(root.get("members", {}), "members", _policy_key, policy, most=MAX_POLICIES)
-    for key in policies:
+    policies = {}
+    for key, value in root.get("members", {}).items():
+        where = f"members.{key}"
         if key in groups:
-            raise InvalidInput("is the name of a group as well", where=f"members.{key}", remedy="Rename one of them")
-    routes = tuple(fields.items(root.get("routes", []), "routes", _route, most=MAX_ROUTES))
+            raise InvalidInput("is the name of a group as well", where=where, remedy="Rename one of them")
+        policies[key] = Policy(
+            ingress=_rules(value.get("ingress", {}), f"{where}.ingress", groups),
+            egress=_rules(value.get("egress", {}), f"{where}.egress", groups),
+        )
+    routes = tuple(_route(value, f"routes.{index}") for index, value in enumerate(root.get("routes", [])))
     seen: dict[Range, int] = {}
     for index, route in enumerate(routes):
         if route.range in seen:
             raise InvalidInput(f"is the range of routes.{seen[route.range]} again", where=f"routes.{index}.range")
         seen[route.range] = index
-    tests = tuple(fields.items(root.get("tests", []), "tests", _test, most=MAX_TESTS))
+    tests = tuple(_test(value, f"tests.{index}") for index, value in enumerate(root.get("tests", [])))
     return Manifest(groups=groups, policies=policies, routes=routes, tests=tests)
+
+
+def _rules(value: Mapping[str, Any], where: str, groups: Mapping[str, tuple[str, ...]]) -> Rules:
+    def peer(item: Any, at: str) -> Peer:
+        return _peer(item, at, groups)
+
+    def listed(verdict: str) -> tuple[Rule, ...]:
+        return tuple(
+            Rule(
+                _some(rule["peers"], f"{where}.{verdict}.{number}.peers", peer),
+                _some(rule["ports"], f"{where}.{verdict}.{number}.ports", ports.port),
+            )
+            for number, rule in enumerate(value.get(verdict, []))
+        )
+
+    return Rules(deny=listed("deny"), allow=listed("allow"))
+
+
+def _some(value: Any, where: str, parse_one: Callable[[Any, str], T]) -> tuple[T, ...]:
+    """One, or a list."""
+    if not isinstance(value, list):
+        return (parse_one(value, where),)
+    return tuple(parse_one(item, f"{where}.{index}") for index, item in enumerate(value))
+
+
+def _peer(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Peer:
+    if isinstance(value, dict):
+        network = ranges.cidr(value["range"], f"{where}.range")
+        excepted = _some(value["except"], f"{where}.except", ranges.cidr)
+        return ranges.excepting(network, excepted, f"{where}.except")
+    if value == ANY:
+        return AnyMember()
+    if ":" in value or "." in value:
+        return RangePeer(ranges.cidr(value, where))
+    return GroupPeer(value) if value in groups else names.lease_or_member(value)
+
+
+def _route(value: Mapping[str, Any], where: str) -> Route:
+    network = ranges.cidr(value["range"], f"{where}.range")
+    covers = frozenset([value["covers"]] if isinstance(value.get("covers"), str) else value.get("covers", ()))
+    if network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified:
+        raise InvalidInput("is a range that is never routed", where=f"{where}.range")
+    route = Route(network, value["via"], covers)
+    if is_default(network) and "default" not in covers:
+        least = LEAST_PREFIX[network.version]
+        what = "is the default route" if network.prefixlen == 0 else f"is wider than /{least}, and so a default route"
+        remedy = f"If it is meant to be, write '{wanted(route, 'default')}'"
+        raise InvalidInput(what, where=f"{where}.range", remedy=remedy)
+    return route
+
+
+def _test(value: Mapping[str, Any], where: str) -> PolicyTest:
+    return PolicyTest(
+        names.lease_or_member(value["from"]),
+        names.lease_or_member(value["to"]),
+        ports.port(value["port"], f"{where}.port"),
+        value["expected"] == "allow",
+    )
+
+
+def _combinations(groups: Mapping[str, tuple[str, ...]]) -> int:
+    belongs: dict[str, list[str]] = {}
+    for group, members in groups.items():
+        for member in members:
+            belongs.setdefault(member, []).append(group)
+    return len({tuple(sorted(listed)) for listed in belongs.values()})
 
 
 @contextlib.contextmanager
@@ -135,10 +203,10 @@ def check_members(
             check_members(manifest.staged, known)
     if ANY in known:
         raise InvalidInput("'any' can't be the name of a member: it stands for every member", where="record.members")
-    for group, names in manifest.groups.items():
+    for group, listed_members in manifest.groups.items():
         if group in known:
             raise InvalidInput("is the name of a member as well", where=f"groups.{group}", remedy="Rename the group")
-        for index, name in enumerate(names):
+        for index, name in enumerate(listed_members):
             _known(name, known, f"groups.{group}.{index}")
     for key, policy in manifest.policies.items():
         _known(key.partition("/")[0], known, f"members.{key}")
@@ -159,159 +227,3 @@ def check_members(
 def _known(name: str, known: set[str], where: str) -> None:
     if name not in known:
         raise InvalidInput(f"'{name}' is not a member of the network", where=where, remedy=meant(name, known))
-
-
-def _combinations(groups: Mapping[str, tuple[str, ...]]) -> int:
-    belongs: dict[str, list[str]] = {}
-    for group, names in groups.items():
-        for name in names:
-            belongs.setdefault(name, []).append(group)
-    return len({tuple(sorted(listed)) for listed in belongs.values()})
-
-
-def _group_name(value: Any, where: str) -> str:
-    if value == ANY:
-        raise InvalidInput("'any' is reserved: it stands for every member", where=where)
-    return fields.name(value, where)
-
-
-def _group_members(value: Any, where: str) -> tuple[str, ...]:
-    names = tuple(fields.items(value, where, _member_name, most=MAX_GROUP_MEMBERS))
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InvalidInput(f"'{name}' is there twice", where=f"{where}.{index}")
-    return names
-
-
-def _member_name(value: Any, where: str) -> str:
-    if value == ANY:
-        raise InvalidInput("'any' is reserved: it stands for every member", where=where)
-    return fields.name(value, where)
-
-
-def _policy_key(value: Any, where: str) -> str:
-    if isinstance(value, str) and "/" in value:
-        return str_of(_lease(value, where))
-    return _member_name(value, where)
-
-
-def str_of(peer: MemberPeer) -> str:
-    """``web`` or ``db/2``."""
-    return peer.member if peer.gseq is None else f"{peer.member}/{peer.gseq}"
-
-
-def _lease(value: str, where: str) -> MemberPeer:
-    found = _LEASE.fullmatch(value)
-    if found is None or int(found[2]) > MAX_GSEQ:
-        raise InvalidInput(
-            f"must be a member and the number of a group of its deployment (db/2), not '{fields.printable(value)}'",
-            where=where,
-        )
-    return MemberPeer(_member_name(found[1], where), int(found[2]))
-
-
-def _policy(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Policy:
-    sides = _fields(value, where, (), ("ingress", "egress"))
-
-    def rules(side: str) -> Rules:
-        lists = _fields(sides.get(side, {}), f"{where}.{side}", (), ("deny", "allow"))
-
-        def rule(item: Any, at: str) -> Rule:
-            given = _fields(item, at, ("peers", "ports"), ())
-            return Rule(
-                _some(given["peers"], f"{at}.peers", lambda peer, there: _peer(peer, there, groups)),
-                _some(given["ports"], f"{at}.ports", parse_port),
-            )
-
-        def listed(verdict: str) -> tuple[Rule, ...]:
-            return tuple(fields.items(lists.get(verdict, []), f"{where}.{side}.{verdict}", rule, most=MAX_RULES))
-
-        return Rules(deny=listed("deny"), allow=listed("allow"))
-
-    return Policy(ingress=rules("ingress"), egress=rules("egress"))
-
-
-def _some(value: Any, where: str, parse_one: Callable[[Any, str], T], *, most: int = MAX_TERMS) -> tuple[T, ...]:
-    """One item, or a list of at least one: a rule about nobody is a mistake, not a rule."""
-    if not isinstance(value, list):
-        return (parse_one(value, where),)
-    if value == []:
-        raise InvalidInput("is empty", where=where, remedy="Name at least one, or remove the rule")
-    return tuple(fields.items(value, where, parse_one, most=most))
-
-
-def _peer(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Peer:
-    if isinstance(value, dict):
-        given = _fields(value, where, ("range", "except"), ())
-        network = cidr(given["range"], f"{where}.range")
-        excepted = _some(given["except"], f"{where}.except", cidr, most=MAX_EXCEPTIONS)
-        return excepting(network, excepted, f"{where}.except")
-    if not isinstance(value, str):
-        raise InvalidInput(
-            f"must be any, a member, a lease (db/2), a group or a CIDR, not {fields.kind(value)}", where=where
-        )
-    if value == ANY:
-        return AnyMember()
-    if ":" in value or "." in value:
-        return RangePeer(cidr(value, where))
-    if "/" in value:
-        return _lease(value, where)
-    name = fields.name(value, where)
-    return GroupPeer(name) if name in groups else MemberPeer(name)
-
-
-def _route(value: Any, where: str) -> Route:
-    given = _fields(value, where, ("range", "via"), ("covers",))
-    network = cidr(given["range"], f"{where}.range")
-    covers = frozenset(_some(given["covers"], f"{where}.covers", _cover) if "covers" in given else ())
-    if network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified:
-        raise InvalidInput("is a range that is never routed", where=f"{where}.range")
-    route = Route(network, _member_name(given["via"], f"{where}.via"), covers)
-    if is_default(network) and "default" not in covers:
-        least = LEAST_PREFIX[network.version]
-        what = "is the default route" if network.prefixlen == 0 else f"is wider than /{least}, and so a default route"
-        remedy = f"If it is meant to be, write '{wanted(route, 'default')}'"
-        raise InvalidInput(what, where=f"{where}.range", remedy=remedy)
-    return route
-
-
-def _cover(value: Any, where: str) -> str:
-    if value not in COVERS:
-        shown = f"'{fields.printable(value)}'" if isinstance(value, str) else fields.kind(value)
-        remedy = meant(value[:40], COVERS) if isinstance(value, str) else ""
-        raise InvalidInput(f"must be default, hosts or members, not {shown}", where=where, remedy=remedy)
-    return str(value)
-
-
-def _test(value: Any, where: str) -> PolicyTest:
-    given = _fields(value, where, ("from", "to", "port", "expected"), ())
-    port = parse_port(given["port"], f"{where}.port")
-    if port.protocol == ANY or port.first != port.last:
-        raise InvalidInput("must be one port, icmp or icmpv6, or a type of them", where=f"{where}.port")
-    if given["expected"] not in ("allow", "deny"):
-        raise InvalidInput("must be allow or deny", where=f"{where}.expected")
-    return PolicyTest(
-        _test_end(given["from"], f"{where}.from"),
-        _test_end(given["to"], f"{where}.to"),
-        port,
-        given["expected"] == "allow",
-    )
-
-
-def _test_end(value: Any, where: str) -> MemberPeer:
-    if isinstance(value, str) and "/" in value:
-        return _lease(value, where)
-    return MemberPeer(_member_name(value, where))
-
-
-def _fields(value: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
-    """An object with these fields; for an unknown one the error says which was probably meant."""
-    names = (*required, *optional)
-    if not isinstance(value, dict):
-        raise InvalidInput(f"must be an object, not {fields.kind(value)}", where=where or "manifest")
-    for key in value:
-        if key not in names:
-            place = f"{where}.{fields.printable(key)}" if where else fields.printable(key)
-            remedy = meant(key[:40], names) if isinstance(key, str) else ""
-            raise InvalidInput("is not a known field", where=place, remedy=remedy or f"Known: {', '.join(names)}")
-    return fields.obj(value, where, required=set(required), optional=set(optional))

@@ -21,6 +21,7 @@ from .._common.errors import InvalidInput
 from .._common.ids import EndpointId
 from .._manifest.icmp import BEGINNING
 from .._manifest.model import Manifest, MemberPeer, PolicyTest, Range, RangePeer, Rules
+from .._manifest.names import str_of
 from .._manifest.schema import within
 from .endpoints import Address, Endpoint, Packet
 from .evaluate import SideDecision, decide, policy_of
@@ -153,11 +154,7 @@ def _check(test: PolicyTest, where: str, egress: list[SideDecision], ingress: li
 def _fail(test: PolicyTest, where: str, side: str, decided: SideDecision) -> None:
     expected = "allow" if test.expected else "deny"
     raise InvalidInput(
-        f"expects {expected} from {_text(test.source)} to {_text(test.target)}, but {side} says "
+        f"expects {expected} from {str_of(test.source)} to {str_of(test.target)}, but {side} says "
         f"{'allow' if decided.permitted else 'deny'} ({decided.place or decided.why})",
         where=where,
     )
-
-
-def _text(peer: MemberPeer) -> str:
-    return peer.member if peer.gseq is None else f"{peer.member}/{peer.gseq}"

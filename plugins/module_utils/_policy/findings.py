@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from .._chain.model import NetworkRecord
+from .._manifest.coverage import is_default
 from .._manifest.model import GroupPeer, Manifest, Range, RangePeer, Rule
 from .boxes import Span
 from .coverage import TooLarge, World, common
@@ -88,10 +89,10 @@ def _routes(world: World) -> Iterator[Finding]:
     }
     for number, route in enumerate(manifest.routes):
         where, version, span = f"routes.{number}", route.range.version, _span(route.range)
-        if "default" in route.covers and route.range.prefixlen:
+        if "default" in route.covers and not is_default(route.range):
             yield Finding(f"{where}.covers", "says default, but the range is no default route", "Remove the word")
         inside = common(world.inside[version], (span,))
-        if "members" in route.covers and not (inside and route.range.prefixlen):
+        if "members" in route.covers and (not inside or is_default(route.range)):
             what = (
                 "says members, but the range doesn't overlap the network's own"
                 if not inside

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from .._manifest.icmp import BEGINNING, written
 from .._manifest.model import AnyMember, GroupPeer, MemberPeer, Peer, Port, RangePeer, Rule
+from .._manifest.names import str_of
 from .boxes import subtract
 from .coverage import POSSIBLE, VERSIONS, Spans, Who, common
 from .finding import Finding
@@ -114,7 +115,7 @@ class _Onesided:
 
 def _name(peer: Peer) -> str:
     if isinstance(peer, MemberPeer):
-        return peer.member if peer.gseq is None else f"{peer.member}/{peer.gseq}"
+        return str_of(peer)
     return peer.group if isinstance(peer, GroupPeer) else "any member"
 
 

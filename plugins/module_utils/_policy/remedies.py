@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, RangePeer, Rule, Rules
-from .._manifest.schema import str_of
+from .._manifest.names import str_of
 from .boxes import union
 from .endpoints import Endpoint, Packet
 from .evaluate import decide, policy_of

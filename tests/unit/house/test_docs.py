@@ -19,7 +19,7 @@ import yaml
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import NetworkRecord
 from ansible_collections.akash.avpn.plugins.module_utils._chain.network_change import Wish, planned_record
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
-from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, schema
+from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, grammar, schema
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
 from ansible_collections.akash.avpn.plugins.module_utils._policy import compile as compiling
 from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import MAX_ELEMENTS
@@ -203,14 +203,14 @@ def test_refused_manifests_are_refused_in_these_words() -> None:
 
 def test_limits_are_those_of_the_code() -> None:
     wanted = [
-        schema.MAX_GROUPS,
-        schema.MAX_GROUP_MEMBERS,
-        schema.MAX_POLICIES,
-        schema.MAX_RULES,
-        schema.MAX_TERMS,
-        schema.MAX_EXCEPTIONS,
-        schema.MAX_ROUTES,
-        schema.MAX_TESTS,
+        grammar.MAX_GROUPS,
+        grammar.MAX_GROUP_MEMBERS,
+        grammar.MAX_POLICIES,
+        grammar.MAX_RULES,
+        grammar.MAX_TERMS,
+        grammar.MAX_EXCEPTIONS,
+        grammar.MAX_ROUTES,
+        grammar.MAX_TESTS,
         schema.MAX_COMBINATIONS,
         content.MAX_BYTES,
         MAX_ELEMENTS,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
-from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, schema
+from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, grammar, schema
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import (
     AnyMember,
     GroupPeer,
@@ -349,14 +349,14 @@ def test_ports_in_another_form(port: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("document", "where"),
     [
-        ({"groups": {f"g{n}": [] for n in range(schema.MAX_GROUPS + 1)}}, "groups"),
-        ({"groups": {"g": [f"m{n}" for n in range(schema.MAX_GROUP_MEMBERS + 1)]}}, "groups.g"),
-        ({"members": {f"m{n}": {} for n in range(schema.MAX_POLICIES + 1)}}, "members"),
-        ({"members": {"web": {"egress": {"deny": [{}] * (schema.MAX_RULES + 1)}}}}, "members.web.egress.deny"),
+        ({"groups": {f"g{n}": [] for n in range(grammar.MAX_GROUPS + 1)}}, "groups"),
+        ({"groups": {"g": [f"m{n}" for n in range(grammar.MAX_GROUP_MEMBERS + 1)]}}, "groups.g"),
+        ({"members": {f"m{n}": {} for n in range(grammar.MAX_POLICIES + 1)}}, "members"),
+        ({"members": {"web": {"egress": {"deny": [{}] * (grammar.MAX_RULES + 1)}}}}, "members.web.egress.deny"),
         ({"members": {"web": {"egress": {"deny": [{"peers": ["any"] * 257, "ports": "any"}]}}}},
          "members.web.egress.deny.0.peers"),
-        ({"routes": [{}] * (schema.MAX_ROUTES + 1)}, "routes"),
-        ({"tests": [{}] * (schema.MAX_TESTS + 1)}, "tests"),
+        ({"routes": [{}] * (grammar.MAX_ROUTES + 1)}, "routes"),
+        ({"tests": [{}] * (grammar.MAX_TESTS + 1)}, "tests"),
         ({"groups": {f"g{n}": [f"member-{n}-{k}" for k in range(900)] for n in range(20)}},
          "manifest"),
     ],
