@@ -51,9 +51,14 @@ def compile_rules(
     """
     return compile_ruleset(
         manifest,
-        Endpoints((Endpoint(slot.endpoint, slot.ipv4, slot.ipv6, str(slot.lease)) for slot in live), ranges),
+        endpoints_of(live, ranges),
         [Local(veth(item.ipv4), item.ipv4, item.ipv6, item.carries) for item in attachments],
         (tunnel(short),),
         neighbours=neighbours,
         routing=routing,
     )
+
+
+def endpoints_of(live: Iterable[LiveSlot], ranges: Iterable[AnyNetwork]) -> Endpoints:
+    """The endpoints that the policy is about. ``ranges``: the network's own."""
+    return Endpoints((Endpoint(slot.endpoint, slot.ipv4, slot.ipv6, str(slot.lease)) for slot in live), ranges)

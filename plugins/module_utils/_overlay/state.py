@@ -80,8 +80,8 @@ def save(
     are loaded after this.
     """
     paths.applied.mkdir(parents=True, exist_ok=True, mode=0o755)
-    before = _shown(paths, plan.network)
-    shown: dict[str, Any] = {
+    before = shown(paths, plan.network)
+    document: dict[str, Any] = {
         "network": plan.network,
         "name": plan.name,
         "ledger": list(plan.ledger),
@@ -100,7 +100,7 @@ def save(
         "refused": before.get("refused") if before else None,
         "time": now,
     }
-    _show(paths, shown)
+    _show(paths, document)
     kept: dict[str, Any] = {
         "live": [[str(slot.endpoint), str(slot.lease), str(slot.host), str(slot.ipv4)] for slot in plan.live],
         "told": dict(told),
@@ -112,16 +112,16 @@ def save(
 
 def enforced(paths: StatePaths, network: str, manifest: int | None) -> None:
     """Remember whose rules the kernel holds now: the manifest's version, None: there is none and all is closed."""
-    shown = _shown(paths, network)
-    if shown is not None and shown["manifest"] != manifest:
-        _show(paths, {**shown, "manifest": manifest})
+    before = shown(paths, network)
+    if before is not None and before["manifest"] != manifest:
+        _show(paths, {**before, "manifest": manifest})
 
 
 def counted(paths: StatePaths, network: str, refused: Mapping[str, Any]) -> None:
     """Remember what the firewall has refused (``_policy.refusals.refused``)."""
-    shown = _shown(paths, network)
-    if shown is not None and shown.get("refused") != refused:
-        _show(paths, {**shown, "refused": dict(refused)})
+    before = shown(paths, network)
+    if before is not None and before.get("refused") != refused:
+        _show(paths, {**before, "refused": dict(refused)})
 
 
 def forget(paths: StatePaths, network: str) -> None:
@@ -131,7 +131,7 @@ def forget(paths: StatePaths, network: str) -> None:
             path.unlink()
 
 
-def _shown(paths: StatePaths, network: str) -> dict[str, Any] | None:
+def shown(paths: StatePaths, network: str) -> dict[str, Any] | None:
     """What ``save`` wrote for people; None if there is nothing of that form."""
     path = paths.applied / f"{network}.json"
     try:
@@ -141,8 +141,8 @@ def _shown(paths: StatePaths, network: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) and "manifest" in document else None
 
 
-def _show(paths: StatePaths, shown: Mapping[str, Any]) -> None:
-    files.write(paths.applied / f"{shown['network']}.json", canonical.dumps(dict(shown)) + b"\n", durable=False)
+def _show(paths: StatePaths, document: Mapping[str, Any]) -> None:
+    files.write(paths.applied / f"{document['network']}.json", canonical.dumps(dict(document)) + b"\n", durable=False)
 
 
 def _live_path(paths: StatePaths, network: str) -> Path:

@@ -29,6 +29,7 @@ ROOMS = {
     "_policy": {"_common", "_manifest", "_chain"},
     "_overlay": {"_common", "_chain", "_manifest", "_quorum", "_policy"},
     "_peer": {"_common", "_chain", "_manifest", "_quorum", "_policy", "_overlay"},
+    "_check": {"_common", "_chain", "_manifest", "_policy", "_overlay", "_peer"},
     "_recovery": {"_common", "_chain", "_quorum", "_peer"},
     "_reconcile": {"_common", "_chain", "_manifest", "_quorum", "_policy", "_overlay", "_peer"},
 }
