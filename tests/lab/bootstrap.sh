@@ -13,7 +13,7 @@ packages=(
     # containers and their image
     docker.io mmdebstrap iptables
     # what tests use on the machine itself
-    iproute2 iputils-ping nftables wireguard-tools wireguard-go dnsmasq-base serf conntrack socat
+    iproute2 iputils-ping nftables wireguard-tools wireguard-go dnsmasq-base serf conntrack ulogd2 socat
     openssh-client openssh-server procps kmod sqlite3 curl jq udhcpc isc-dhcp-client
     git make tar ca-certificates
     # the model of the ledger's protocol

@@ -60,3 +60,19 @@ def test_a_rule_deleted_by_hand_is_found_and_repaired(story: Story, unrepaired: 
     story.lab.execute(unrepaired, ["systemctl", "start", "avpn-fastpath.service"])
     (after,) = checking.check(story.lab, [unrepaired])
     assert after.as_predicted, checking.render([after])
+
+
+def test_denied_packets_are_in_the_journal_with_the_side_that_refused(story: Story) -> None:
+    host = story.providers[0]
+    short = observing.short(story.lab, host, story.network_id(A))
+    # Of web's, tcp/9090 to api is refused by its own egress; the check tries what its rules name and the next port.
+    checking.check(story.lab, [host], "-e", '{"avpn_check_ports": ["tcp/9090"]}')
+
+    def lines() -> list[str]:
+        unit = ["journalctl", "--quiet", "--output=cat", "--unit", f"avpn-log@{short}.service"]
+        return story.lab.execute(host, unit).stdout.splitlines()
+
+    wanted = f"network=shop/{story.network_id(A)[:8]} member=web side=egress "
+    observing.eventually(lambda: any(wanted in line and "DPT=9090" in line for line in lines()), "a denied packet")
+    told = story.playbook(host, "akash.avpn.status", "-e", "avpn_hosts=lab_provider")
+    assert "that it sent, by its own egress" in told

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from .._common.errors import AvpnError
 from .._common.ids import EndpointId
-from . import closed, endpoints, gateway, netns, resolver, state, tunnel, wireguard
+from . import closed, denial_log, endpoints, gateway, netns, resolver, state, tunnel, wireguard
 from .change import Change, Outcome
 from .host import Host
 from .keys import key_path
@@ -25,7 +25,7 @@ from .names import tunnel as tunnel_name
 from .netns import Seen
 from .registry import Registration
 from .removal import clean_workloads, remove_network
-from .supervisor import resolver_unit
+from .supervisor import log_unit, resolver_unit
 
 
 def apply_overlay(plan: HostPlan, host: Host, *, check: bool = False) -> Outcome:
@@ -123,6 +123,13 @@ class _Apply:
             told = {peer.public_key: wireguard.endpoint_text(peer) for peer in self._plan.tunnel.peers}
             there_now = dict.fromkeys(attached, True)
             state.save(self._host.paths, self._plan, there_now, told, int(time.time()))
+        try:
+            # Last: a host that can't log goes on enforcing.
+            self._outcome.changes += denial_log.ensure(
+                self._label, self._plan, self._short, self._host.supervisor, self._running, check=self._check
+            )
+        except AvpnError as error:
+            self._troubles.append(f"denied packets aren't logged: {error}")
         if self._troubles:
             raise AvpnError("; ".join(self._troubles), where=self._label)
 
@@ -152,8 +159,9 @@ class _Apply:
         # that nobody finds any more, and its files and the firewall's belong to that one.
         if netns.exists(self._inside):
             netns.remove(namespace(self._short))
-        if resolver_unit(self._short) in self._running:
-            self._host.supervisor.stop(resolver_unit(self._short))
+        for unit in sorted({resolver_unit(self._short), log_unit(self._short)} & self._running):
+            self._host.supervisor.stop(unit)
+            self._running -= {unit}
         self._host.clear_run_directory(self._short)
         netns.create(namespace(self._short))
 

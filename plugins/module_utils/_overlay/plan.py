@@ -19,6 +19,7 @@ from .._chain.view import record_gone
 from .._common.errors import AvpnError, InvalidInput
 from .._common.ids import EndpointId, NodeId
 from .._manifest.model import Manifest
+from .._policy.denial_log import DenialLog
 from .._policy.entrances import Neighbours
 from .._quorum.value import HostEntry, Value
 from .carriers import carried_by, carried_ranges, reached, routing
@@ -43,6 +44,8 @@ class PlanConfig(Protocol):
     def wireguard_address(self) -> str: ...
     @property
     def peer_ranges(self) -> Sequence[AnyNetwork]: ...
+    @property
+    def firewall_log_rate(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,11 @@ def _network(
     routes = carried_ranges(content.routes if content is not None else (), value, ranges, live, records, notes)
     peers = _peers(value, own, live, routes, config, notes)
     attachments = _attachments([slot for slot in live if slot.host == config.id], routes, ranges)
+    log = (
+        DenialLog(f"{value.record.name}/{value.network[:8]}", config.firewall_log_rate)
+        if config.firewall_log_rate
+        else None
+    )
     taking_part = {config.id} | {peer.node for peer in peers}
     mtu = max(_LEAST_MTU, min(value.hosts[node].mtu for node in taking_part))
     tunnel = Tunnel(own.wireguard, registered.port, mtu, own.address, ipv6_of(prefix, own.address), peers)
@@ -146,6 +154,7 @@ def _network(
             registered.short,
             _neighbours(value, own, peers),
             ranges=ranges,
+            log=log,
             routing=routing(routes, config.id, value, prefix),
         ),
         ledger=(value.generation, value.version),

@@ -18,7 +18,7 @@ from .keys import key_path
 from .names import namespace, namespace_path, workload_path
 from .names import tunnel as tunnel_name
 from .registry import Registration
-from .supervisor import resolver_unit, tunnel_unit
+from .supervisor import log_unit, resolver_unit, tunnel_unit
 
 
 def remove_network(
@@ -27,7 +27,7 @@ def remove_network(
     """Remove what there is of the network. ``keep_key``: it may come back, so key, port and names stay."""
     short = registration.short
     inside = namespace_path(short)
-    units = {tunnel_unit(tunnel_name(short)), resolver_unit(short)} & running
+    units = {tunnel_unit(tunnel_name(short)), resolver_unit(short), log_unit(short)} & running
     key = key_path(host.paths, network)
     there = netns.exists(inside)
     changes = []
@@ -45,8 +45,8 @@ def remove_network(
         netns.batch(inside, [f"link delete {name}" for name in ours])
     here = [slot for slot in applied.live.values() if slot.host == host.id]
     clean_workloads({workload_path(host.attach_path, slot.lease, slot.endpoint) for slot in here}, network)
-    if resolver_unit(short) in units:
-        host.supervisor.stop(resolver_unit(short))
+    for unit in sorted(units & {resolver_unit(short), log_unit(short)}):
+        host.supervisor.stop(unit)
     tunnel.remove(tunnel_name(short), host.supervisor, running)
     if there:
         netns.remove(namespace(short))

@@ -11,6 +11,7 @@ from typing import Protocol
 from .._manifest.model import Manifest
 from .._policy.carried import Routing
 from .._policy.compile import compile_ruleset
+from .._policy.denial_log import DenialLog
 from .._policy.endpoints import Endpoint, Endpoints
 from .._policy.entrances import Local, Neighbours
 from .._policy.ruleset import Ruleset
@@ -20,7 +21,8 @@ from .names import AnyNetwork, tunnel, veth
 
 class Compiler(Protocol):
     """Makes the ruleset: ``manifest`` None lets nothing pass; ``live`` on all hosts, ``attachments`` on this one;
-    ``neighbours``: the hosts' own addresses; ``ranges``: the network's own."""
+    ``neighbours``: the hosts' own addresses; ``ranges``: the network's own; ``log``: how denied packets are logged,
+    None: they aren't."""
 
     def __call__(
         self,
@@ -32,6 +34,7 @@ class Compiler(Protocol):
         *,
         ranges: Iterable[AnyNetwork] = (),
         routing: Routing | None = None,
+        log: DenialLog | None = None,
     ) -> Ruleset: ...
 
 
@@ -44,6 +47,7 @@ def compile_rules(
     *,
     ranges: Iterable[AnyNetwork] = (),
     routing: Routing | None = None,
+    log: DenialLog | None = None,
 ) -> Ruleset:
     """The compiled table. ``ranges``: the network's own.
 
@@ -56,6 +60,7 @@ def compile_rules(
         (tunnel(short),),
         neighbours=neighbours,
         routing=routing,
+        log=log,
     )
 
 

@@ -23,6 +23,11 @@ def resolver_unit(short: str) -> str:
     return f"avpn-dns@{short}.service"
 
 
+def log_unit(short: str) -> str:
+    """ulogd for what one network's firewall denies (role ``firewall``)."""
+    return f"avpn-log@{short}.service"
+
+
 class Supervisor(Protocol):
     """Starts and stops instances of our units by their full name."""
 
@@ -47,7 +52,9 @@ class Systemd:
 
     def running(self) -> frozenset[str]:
         wanted = ["--plain", "--no-legend", "--full", "--state=active,reloading"]
-        listed = run(["systemctl", "list-units", *wanted, "avpn-wg@*.service", "avpn-dns@*.service"])
+        listed = run(
+            ["systemctl", "list-units", *wanted, "avpn-wg@*.service", "avpn-dns@*.service", "avpn-log@*.service"]
+        )
         return frozenset(line.split()[0] for line in listed.splitlines() if line.strip())
 
     def start(self, unit: str) -> None:

@@ -59,6 +59,7 @@ class HostConfig:
     attach_driver: str = "netns"
     attach_path: str = "/run/netns/{namespace}-{index}"
     release_blocks: int = 10
+    firewall_log_rate: int = 0  # lines a second about denied packets, of each network; 0: they aren't logged
     drain: bool = False  # leave the voters of all networks, where the others can do without, and don't come back
     intervals: Intervals = field(default_factory=Intervals)
 
@@ -84,12 +85,13 @@ def parse(document: Any) -> HostConfig:
         document,
         "",
         required={"provider", "node", "chain", "peer", "wireguard", "gossip"},
-        optional={"peer_ranges", "attach", "release_blocks", "drain", "intervals"},
+        optional={"peer_ranges", "attach", "release_blocks", "firewall", "drain", "intervals"},
     )
     peer = fields.obj(top["peer"], "peer", required={"address", "port"})
     wireguard = fields.obj(top["wireguard"], "wireguard", required={"address", "first_port", "mtu"})
     gossip = fields.obj(top["gossip"], "gossip", required={"address", "port"}, optional={"rpc_port"})
     attach = fields.obj(top.get("attach", {}), "attach", required=set(), optional={"driver", "path"})
+    firewall = fields.obj(top.get("firewall", {}), "firewall", required=set(), optional={"log_rate"})
     driver = attach.get("driver", "netns")
     if driver != "netns":
         raise InvalidInput("must be netns", where="attach.driver")
@@ -109,6 +111,7 @@ def parse(document: Any) -> HostConfig:
         attach_driver=driver,
         attach_path=_path(attach.get("path", "/run/netns/{namespace}-{index}"), "attach.path"),
         release_blocks=fields.integer(top.get("release_blocks", 10), "release_blocks", least=1, most=100_000),
+        firewall_log_rate=fields.integer(firewall.get("log_rate", 0), "firewall.log_rate", least=0, most=1000),
         drain=_flag(top.get("drain", False), "drain"),
         intervals=_intervals(top.get("intervals", {})),
     )

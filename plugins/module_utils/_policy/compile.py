@@ -35,6 +35,7 @@ from .._common import canonical
 from .._manifest.model import Manifest
 from .carried import Routing, carried_sets
 from .decisions import decisions
+from .denial_log import DenialLog, add_log
 from .endpoints import Endpoints
 from .entrances import COUNTERS, Local, Neighbours, check_interfaces, entrances, hosts, sources
 from .ruleset import Chain, Ruleset, Set
@@ -52,11 +53,12 @@ def compile_ruleset(
     neighbours: Neighbours | None = None,
     connections: int = CONNECTIONS,
     routing: Routing | None = None,
+    log: DenialLog | None = None,
 ) -> Ruleset:
     """The table for one host. ``manifest`` None: there is none yet, and nothing passes. ``endpoints``: those of
     all hosts; ``local``: those of this one; ``tunnels``: names of the network's WireGuard interfaces;
     ``neighbours``: addresses of the hosts themselves; ``routing``: what else this host knows of the manifest's routes,
-    None: that no other host carries any.
+    None: that no other host carries any; ``log``: how denied packets are logged, None: they aren't.
 
     Raises InvalidInput if the manifest is too large for these endpoints.
     """
@@ -67,6 +69,7 @@ def compile_ruleset(
     add_staged(manifest.staged, endpoints, sets, chains, counters)
     chains["decide"] = Chain(("meta mark set meta nfproto map @epoch", *chains["decide"].rules))
     epoch = _epoch(sets, chains)
+    limits = add_log(log, chains, frozenset(counters)) if log is not None else {}
     sets["current"] = Set("set", "type mark;", {epoch: ""})
     sets["epoch"] = Set("map", "type nf_proto : mark;", {"ipv4": epoch, "ipv6": epoch})
     for family, kind in (("4", "ipv4_addr"), ("6", "ipv6_addr")):
@@ -81,7 +84,7 @@ def compile_ruleset(
         f"{endpoint.ipv4} {endpoint.ipv6}": hashlib.sha256(endpoint.lease.encode()).hexdigest()[:16]
         for endpoint in endpoints
     }
-    return Ruleset(chains, sets, frozenset(counters | COUNTERS), tenancy)
+    return Ruleset(chains, sets, frozenset(counters | COUNTERS), tenancy, limits)
 
 
 def closed_ruleset() -> Ruleset:

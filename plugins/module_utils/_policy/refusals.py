@@ -10,7 +10,7 @@ add up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 EGRESS, INGRESS = "egress", "ingress"
@@ -34,16 +34,22 @@ def counter(key: str, side: str) -> str:
     return prefix + key.replace("/", ".")
 
 
+def sides(counters: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """The counters of members' sides, each with the entry (``db/2``) and the side."""
+    for name in sorted(counters):
+        side = _SIDES.get(name[:2])
+        if side is not None:
+            yield name, name[2:].replace(".", "/"), side
+
+
 def refused(counters: Mapping[str, int]) -> dict[str, Any]:
     """``{"members": {"web": {"egress": 3, "ingress": 0}}, "others": {"spoofed": 1}}``, in packets.
 
     Members are those with endpoints, written as the manifest's entries (``db/2``); of the others, only what occurred.
     """
     members: dict[str, dict[str, int]] = {}
-    for name, packets in sorted(counters.items()):
-        side = _SIDES.get(name[:2])
-        if side is not None:
-            members.setdefault(name[2:].replace(".", "/"), {EGRESS: 0, INGRESS: 0})[side] = packets
+    for name, member, side in sides(counters):
+        members.setdefault(member, {EGRESS: 0, INGRESS: 0})[side] = counters[name]
     others = {reason: counters[reason] for reason in sorted(REASONS) if counters.get(reason)}
     return {"members": members, "others": others}
 

@@ -48,6 +48,7 @@ class Ruleset:
     sets: Mapping[str, Set]
     counters: frozenset[str]
     tenancy: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)  # name -> "rate 5/second burst 5 packets ;", never changed
 
     @property
     def size(self) -> int:
@@ -63,6 +64,7 @@ class Ruleset:
             "sets": {name: [each.kind, each.declaration, dict(each.elements)] for name, each in self.sets.items()},
             "counters": sorted(self.counters),
             "tenancy": dict(self.tenancy),
+            "limits": dict(self.limits),
         }
 
     @classmethod
@@ -73,6 +75,7 @@ class Ruleset:
             sets={name: Set(kind, text, dict(elements)) for name, (kind, text, elements) in document["sets"].items()},
             counters=frozenset(document["counters"]),
             tenancy=dict(document["tenancy"]),
+            limits=dict(document["limits"]),
         )
 
 
@@ -124,6 +127,7 @@ def readable(ruleset: Ruleset) -> str:
     for name, each in sorted(ruleset.sets.items()):
         lines.append(f"{each.kind} {name} {{ {each.declaration} }}")
         lines.extend(sorted(f"{each.kind} {name}: {_pair(key, value)}" for key, value in each.elements.items()))
+    lines.extend(f"limit {name} {{ {text} }}" for name, text in sorted(ruleset.limits.items()))
     for name, chain in sorted(ruleset.chains.items()):
         lines.append(f"chain {name} {{ {chain.hook} }}")
         lines.extend(f"chain {name}: {rule}" for rule in chain.rules)
@@ -145,6 +149,8 @@ def _additions(old: Ruleset, new: Ruleset, counted: Mapping[str, Count] | None =
         packets, octets = (counted or {}).get(name, (0, 0))
         start = f" {{ packets {packets} bytes {octets} ; }}" if packets else ""
         yield f"add counter {FAMILY_TABLE} {name}{start}"
+    for name in sorted(new.limits.keys() - old.limits.keys()):
+        yield f"add limit {FAMILY_TABLE} {name} {{ {new.limits[name]} }}"
     for name, each in new.sets.items():
         if name not in old.sets:
             yield f"add {each.kind} {FAMILY_TABLE} {name} {{ {each.declaration} }}"
@@ -174,6 +180,8 @@ def _removals(old: Ruleset, new: Ruleset) -> Iterator[str]:
         yield f"delete chain {FAMILY_TABLE} {name}"
     for name in sorted(old.counters - new.counters):
         yield f"delete counter {FAMILY_TABLE} {name}"
+    for name in sorted(old.limits.keys() - new.limits.keys()):
+        yield f"delete limit {FAMILY_TABLE} {name}"
 
 
 def _switch(old: Ruleset, new: Ruleset) -> Iterator[str]:

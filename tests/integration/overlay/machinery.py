@@ -44,6 +44,7 @@ _ROLES = Path(__file__).resolve().parents[3] / "roles"
 _UNITS = {
     "avpn-wg": _ROLES / "wireguard/files/avpn-wg@.service",
     "avpn-dns": _ROLES / "resolver/files/avpn-dns@.service",
+    "avpn-log": _ROLES / "firewall/files/avpn-log@.service",
 }
 
 

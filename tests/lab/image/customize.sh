@@ -19,7 +19,7 @@ systemctl -q mask \
     systemd-udevd.service systemd-udev-trigger.service \
     systemd-udevd-control.socket systemd-udevd-kernel.socket \
     systemd-journald-audit.socket
-systemctl -q disable serf.service nftables.service 2>/dev/null || true
+systemctl -q disable serf.service nftables.service ulogd2.service 2>/dev/null || true
 systemctl -q enable ssh.service
 systemctl -q set-default multi-user.target
 

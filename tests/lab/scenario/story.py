@@ -180,6 +180,7 @@ class Story:
             "peer_interval_view": 5,
             "peer_interval_compare": 10,
             "peer_interval_request": 1,
+            "firewall_log_rate": 20,
             "reconcile_repository": "file:///srv/git/ops.git",
             "reconcile_pip_args": ["--no-index", "--find-links", "/srv/wheels"],
             "reconcile_interval": 300,

@@ -37,6 +37,7 @@ class Config:
     id: NodeId
     wireguard_address: str
     peer_ranges: tuple[ipaddress.IPv4Network, ...] = (ipaddress.IPv4Network("198.18.0.0/15"),)
+    firewall_log_rate: int = 0
 
 
 def planned(world: World, number: int = 1, *, view: View | None = None, fresh: bool = True, **given_: Any) -> HostPlan:
