@@ -56,10 +56,10 @@ start_docker() {
     if [ -d /run/systemd/system ]; then
         systemctl start docker.service
     else
-        # By hand; the lab stops it again, since this file says it is ours.
+        # By hand; the lab stops it again, since this file says it is ours. It mustn't keep callers' locks.
         echo "bootstrap: starting dockerd"
         mkdir -p $state
-        setsid -f sh -c "echo \$\$ > $state/dockerd.pid; exec dockerd > $state/dockerd.log 2>&1 < /dev/null 9>&-"
+        setsid -f sh -c "echo \$\$ > $state/dockerd.pid; exec dockerd > $state/dockerd.log 2>&1 < /dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-"
     fi
     local n
     for n in $(seq 150); do
