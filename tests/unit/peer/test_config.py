@@ -34,6 +34,8 @@ def test_a_good_file_is_read() -> None:
     assert found.attach_path == "/run/netns/{namespace}-{index}"
     assert not found.drain
     assert config.parse(changed("drain", True)).drain
+    assert found.firewall_log_rate == 0
+    assert config.parse(changed("firewall", {"log_rate": 5})).firewall_log_rate == 5
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,9 @@ def test_a_good_file_is_read() -> None:
         ("attach.path", "/run/../etc", "attach.path"),
         ("release_blocks", True, "release_blocks"),
         ("drain", "yes", "drain"),
+        ("firewall", {"log_rate": 1001}, "firewall.log_rate"),
+        ("firewall", {"log_rate": "5"}, "firewall.log_rate"),
+        ("firewall", {"log": 5}, "firewall.log"),
         ("intervals.view", 0, "intervals.view"),
         ("intervals.other", 1, "intervals.other"),
     ],
