@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import 
 from ansible_collections.akash.avpn.plugins.module_utils._overlay import netns
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.change import Outcome
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.names import namespace
+from ansible_collections.akash.avpn.plugins.module_utils._overlay.supervisor import resolver_unit
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters
 from ansible_collections.akash.avpn.tests.integration.overlay.machinery import PREFIX, Node, ip, wait_for, within
 from ansible_collections.akash.avpn.tests.integration.overlay.test_overlay import (
@@ -274,3 +277,23 @@ def test_a_workload_without_the_route_has_it_back_after_a_repair(hosts: list[Nod
     assert "No route to host" in within(space, "ip", "route", "get", OUTSIDE[0]).stderr
     assert host.apply(host.plan(world, ROUTED)).changes != []
     assert "avpn0" in within(space, "ip", "route", "get", OUTSIDE[0]).stdout
+
+
+@pytest.mark.skipif(shutil.which("udhcpc") is None, reason="Debian's udhcpc is not installed")
+def test_a_workload_that_asks_by_dhcp_is_told_the_routes(hosts: list[Node], world: World, tmp_path: Path) -> None:
+    many = [(f"10.{number}.0.0/17", "api") for number in range(250)]
+    everywhere(hosts, world, manifest(("172.16.0.0/12", "db"), *many))
+    host, space = home(hosts, world, WEB)
+    pid = host.daemons.processes[resolver_unit(host.short(world.network))].pid
+    with netns.entered(f"/proc/{pid}/ns/net"):
+        wait_for("the resolver's start", lambda: ":0043 " in Path("/proc/thread-self/net/udp").read_text())
+    script, report = tmp_path / "script", tmp_path / "report"
+    script.write_text('#!/bin/sh\ntest "$1" = bound && echo "$staticroutes" > "$REPORT"\nexit 0\n')
+    script.chmod(0o755)
+    asked = ("udhcpc", "-f", "-q", "-n", "-i", "avpn0", "-s", str(script), "-Ostaticroutes")
+    done = within(space, "env", f"REPORT={report}", *asked)
+    assert done.returncode == 0, done.stderr
+    told = report.read_text().split()
+    pairs = dict(zip(told[::2], told[1::2], strict=True))
+    assert pairs["172.16.0.0/12"] == pairs["100.64.0.0/18"] == "169.254.64.1"
+    assert 25 < len(pairs) < 40
