@@ -14,8 +14,8 @@ from .._common.ids import EndpointId
 from .._manifest.meant import meant
 from .._manifest.model import Manifest, MemberPeer, Range
 from .evaluate import policy_of
-from .portsets import intersect
-from .subjects import EVERYWHERE, Cuts, Network, Subject, apart, every_rule, members_subjects, possible, span_of
+from .prefixes import span_of
+from .subjects import Cuts, Network, Subject, apart, every_rule, members_subjects, possible
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def end_of(manifest: Manifest, network: Network, text: str, where: str) -> End:
     found = tuple(members_subjects(member, apart([manifest]).get(member, frozenset()), cuts))
     # A lease without an entry, of a member that has entries for others, need not exist.
     having = tuple(each for each in found if _has_rules(manifest, each))
-    return End(text, having or found[-1:], text)
+    return End(text, having or found, text)
 
 
 def names_of(manifest: Manifest, network: Network) -> frozenset[str]:
@@ -91,8 +91,7 @@ def _addresses(network: Network, text: str, where: str) -> End:
             subject = Cuts.endpoint(live, f"{text} ({live.id})")
             only = {version: subject.addresses[version]}
             return End(text, (Subject(subject.name, subject.member, subject.gseq, only, True, True),), str(range_))
-    own = network.addresses[range_.version]
-    if own != EVERYWHERE[range_.version] and intersect(own, (span_of(range_),)):
+    if any(each.version == range_.version and each.overlaps(range_) for each in network.own):
         raise InvalidInput(
             "lies in the network's own range, and who has it isn't known", where=where, remedy="Name the member"
         )

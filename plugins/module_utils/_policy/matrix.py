@@ -58,7 +58,7 @@ def matrix(
     Raises InvalidInput when it takes more than ``budget``.
     """
     listed = subjects([manifest], network)
-    for pair in _Pairs(manifest, manifest, listed, budget or Budget()).within(source, target):
+    for pair in _Pairs(manifest, manifest, network, listed, budget or Budget()).within(source, target):
         if pair.permitted:
             yield pair
 
@@ -78,14 +78,16 @@ def difference(
     before; ``everywhere``, if that is so for all their addresses. Likewise what is lost.
     """
     listed = subjects([before, after], network)
-    for pair in _Pairs(before, after, listed, budget or Budget()).within(source, target, changed=True):
+    for pair in _Pairs(before, after, network, listed, budget or Budget()).within(source, target, changed=True):
         if pair.gained or pair.lost:
             yield pair
 
 
 class _Pairs:
-    def __init__(self, before: Manifest, after: Manifest, listed: Sequence[Subject], budget: Budget) -> None:
-        self._sides = Sides(before, after, listed, budget)
+    def __init__(
+        self, before: Manifest, after: Manifest, network: Network, listed: Sequence[Subject], budget: Budget
+    ) -> None:
+        self._sides = Sides(before, after, network, listed, budget)
         self._listed = listed
         self._inside = sum(subject.member is not None for subject in listed)
         self._budget = budget

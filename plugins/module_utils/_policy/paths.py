@@ -19,9 +19,10 @@ from .cells import Budget, Cells
 from .endpoints import Address, Packet
 from .ends import End, end_of
 from .evaluate import Decision, SideDecision, decide, policy_of
+from .prefixes import NEVER, span_of
 from .remainders import spans_of
 from .remedies import Refused, Remedies, remedies
-from .subjects import VERSIONS, Network, Subject, span_of
+from .subjects import VERSIONS, Network, Subject
 
 ALLOW, DENY, DEPENDS = "allow", "deny", "depends"
 
@@ -73,7 +74,7 @@ def explain(manifest: Manifest, network: Network, source: str, target: str, port
         for other in end.subjects:
             if one == other and one.alone:
                 continue  # an endpoint reaches itself without a network
-            asking = _Question(manifest, start, end, one, other, port, budget)
+            asking = _Question(manifest, network, start, end, one, other, port, budget)
             ways += _united([asking.answer(version) for version in _versions(port, one, other)])
     alike = len({replace(way, source="", target="") for way in ways}) == 1
     return (replace(ways[0], source=source, target=target),) if alike else tuple(ways)
@@ -95,8 +96,17 @@ class _Question:
     """One subject to another."""
 
     def __init__(
-        self, manifest: Manifest, start: End, end: End, source: Subject, target: Subject, port: Port, budget: Budget
+        self,
+        manifest: Manifest,
+        network: Network,
+        start: End,
+        end: End,
+        source: Subject,
+        target: Subject,
+        port: Port,
+        budget: Budget,
     ) -> None:
+        self._own = network.own
         self._manifest, self._start, self._end, self._port = manifest, start, end, port
         self._source, self._target, self._budget = source, target, budget
 
@@ -120,7 +130,7 @@ class _Question:
             ALLOW if everywhere else DEPENDS if somewhere else DENY,
             _reasons([(each.decision.egress, each.spans) for each in sent], version),
             _reasons([(each.decision.ingress, each.spans) for each in received], version),
-            remedies(self._manifest, [*self._refused("egress", sent), *self._refused("ingress", received)]),
+            remedies(self._manifest, self._own, [*self._refused("egress", sent), *self._refused("ingress", received)]),
         )
 
     def _cases(self, other: Subject, version: int) -> list[_Case]:
@@ -138,15 +148,16 @@ class _Question:
                         numbered.extend((number, span) for span in spans_of(peer))
                 self._budget.spend(len(rule.peers))
         if other.member is None:
-            ranges = (route.range for route in self._manifest.routes if route.range.version == version)
-            numbered.extend((-1 - number, span_of(range_)) for number, range_ in enumerate(ranges))
+            ranges = [*(route.range for route in self._manifest.routes), *self._own, *NEVER[version]]
+            cutting = (range_ for range_ in ranges if range_.version == version)
+            numbered.extend((-1 - number, span_of(range_)) for number, range_ in enumerate(cutting))
         cases = []
         for spans in Cells(numbered, self._budget).parts(other.addresses[version]).values():
             ends = [_address(spans, version), _address(own.addresses[version], version)]
             source, target = ends[::-1] if other is self._target else ends
             packet = Packet(source, target, self._port.protocol, self._port.first)
             self._budget.spend(100 * (1 + len(numbered)))
-            decision = decide(self._manifest, self._source.endpoint(), self._target.endpoint(), packet)
+            decision = decide(self._manifest, self._source.endpoint(), self._target.endpoint(), packet, self._own)
             cases.append(_Case(decision, packet, spans))
         return cases
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, RangePeer, Rule, Rules
+from .._manifest.model import AnyMember, GroupPeer, Manifest, Peer, Policy, Port, Range, RangePeer, Rule, Rules
 from .._manifest.names import str_of
 from .boxes import union
 from .endpoints import Endpoint, Packet
@@ -60,15 +60,15 @@ class Refused:
     port: Port
 
 
-def remedies(manifest: Manifest, refused: Iterable[Refused]) -> Remedies:
-    """What permits all of these flows on the side that refuses each."""
+def remedies(manifest: Manifest, own_ranges: tuple[Range, ...], refused: Iterable[Refused]) -> Remedies:
+    """What permits all of these flows on the side that refuses each. ``own_ranges``: the network's."""
     add: dict[Addition, None] = {}
     remove: dict[Removal, None] = {}
     route: dict[str, None] = {}
     for flow in refused:
         changed = manifest
         while True:
-            decision = getattr(decide(changed, flow.source, flow.target, flow.packet), flow.side)
+            decision = getattr(decide(changed, flow.source, flow.target, flow.packet, own_ranges), flow.side)
             if decision.permitted or decision.place is None:
                 break
             removal = Removal(decision.place, _rule_at(changed, decision.place))

@@ -20,7 +20,7 @@ from .evaluate import policy_of
 from .portline import port_span
 from .portsets import ALL, NONE, TRAVELS, Ports, intersect, together
 from .remainders import spans_of
-from .subjects import Subject, span_of
+from .subjects import Network, Subject, carried
 
 Cases = frozenset[tuple[Numbers, Numbers]]  # rules whose CIDRs match: before, after
 
@@ -50,7 +50,10 @@ class Table(NamedTuple):
 class Sides:
     """Tables of both sides for each subject, made when first asked for. State 0 is that nothing was or is permitted."""
 
-    def __init__(self, before: Manifest, after: Manifest, listed: Sequence[Subject], budget: Budget) -> None:
+    def __init__(
+        self, before: Manifest, after: Manifest, network: Network, listed: Sequence[Subject], budget: Budget
+    ) -> None:
+        self._network = network
         self.states: list[State] = [State()]
         self._numbers: dict[State, int] = {State(): 0}
         self._manifests = (before, after)
@@ -76,7 +79,7 @@ class Sides:
         """Outside, a route is all that's asked for."""
         if version not in subject.addresses:
             return Table(0, {}, {})
-        covered = [_covered(manifest, subject, version) for manifest in self._manifests]
+        covered = [carried(manifest, subject, version, self._network) for manifest in self._manifests]
         before, after = (intersect(ALL if each else NONE, TRAVELS[version]) for each in covered)
         return Table(self._number(_state([(before, after)])), {}, {})
 
@@ -223,9 +226,3 @@ def _key(manifest: Manifest, subject: Subject) -> str | None:
     endpoint = subject.endpoint()
     entry = policy_of(manifest, endpoint) if endpoint is not None else None
     return None if entry is None else entry[0]
-
-
-def _covered(manifest: Manifest, subject: Subject, version: int) -> bool:
-    first, last = subject.addresses[version][0][0], subject.addresses[version][-1][1]
-    spans = (span_of(route.range) for route in manifest.routes if route.range.version == version)
-    return any(start <= first and last <= end for start, end in spans)

@@ -21,6 +21,7 @@ from .._manifest.model import Manifest, MemberPeer, Policy, Range, RangePeer, Ru
 from .boxes import Span, subtract, union
 from .endpoints import Address, Endpoint
 from .expectations import ula
+from .prefixes import longest, partition, span_of
 from .remainders import spans_of
 
 VERSIONS = (4, 6)
@@ -29,18 +30,23 @@ EVERYWHERE: Mapping[int, tuple[Span, ...]] = {4: ((0, 2**32 - 1),), 6: ((0, 2**1
 
 @dataclass(frozen=True)
 class Network:
-    """What is known besides manifests. ``addresses``: where the network's endpoints may be, by IP version; ``members``:
-    those of its record, None if that isn't known; ``endpoints``: those that live now."""
+    """What is known besides manifests. ``own``: the network's ranges, empty if they aren't known; ``members``: those of
+    its record, None if that isn't known; ``endpoints``: those that live now."""
 
-    addresses: Mapping[int, tuple[Span, ...]] = field(default_factory=lambda: EVERYWHERE)
+    own: tuple[Range, ...] = ()
     members: frozenset[str] | None = None
     endpoints: tuple[Endpoint, ...] = ()
+
+    @property
+    def addresses(self) -> dict[int, tuple[Span, ...]]:
+        """Where endpoints may be, by IP version: anywhere, if that isn't known."""
+        inside: dict[int, tuple[Span, ...]] = {each.version: (span_of(each),) for each in self.own}
+        return {version: inside.get(version, EVERYWHERE[version]) for version in VERSIONS}
 
 
 def network_of(record: NetworkRecord, endpoints: Iterable[Endpoint] = ()) -> Network:
     """What a network's record and ledger tell."""
-    addresses = {4: (span_of(record.cidr),), 6: (span_of(ula(record.id)),)}
-    return Network(addresses, frozenset(record.members), tuple(endpoints))
+    return Network((record.cidr, ula(record.id)), frozenset(record.members), tuple(endpoints))
 
 
 @dataclass(frozen=True)
@@ -117,10 +123,6 @@ def rules_of(policy: Policy) -> Iterator[Rule]:
         yield from rules.allow
 
 
-def span_of(range_: Range) -> Span:
-    return int(range_.network_address), int(range_.broadcast_address)
-
-
 def single(address: Address) -> tuple[Span, ...]:
     return ((int(address), int(address)),)
 
@@ -177,16 +179,21 @@ def possible(manifests: Iterable[Manifest], network: Network) -> dict[int, tuple
 
 
 def outside(manifests: Iterable[Manifest], network: Network) -> list[Subject]:
-    """The ranges that routes lead to."""
+    """The ranges that routes lead to, without what narrower ones lead to and without endpoints."""
     ranges = {route.range for manifest in manifests for route in manifest.routes}
     found = []
     for version in VERSIONS:
-        listed = sorted((each for each in ranges if each.version == version), key=lambda each: -each.prefixlen)
         living = (each.ipv4 if version == 4 else each.ipv6 for each in network.endpoints)
         taken = union(span for address in living for span in single(address))
-        for range_ in listed:  # the narrowest first
-            left = subtract((span_of(range_),), taken)
+        for range_, spans in partition(ranges, network.own, version).items():
+            left = subtract(spans, taken)
             if left:
                 found.append(Subject(str(range_), None, 0, {version: left}))
-            taken = union((*taken, span_of(range_)))
     return sorted(found, key=lambda each: (min(each.addresses), each.addresses[min(each.addresses)]))
+
+
+def carried(manifest: Manifest, subject: Subject, version: int, network: Network) -> bool:
+    """Whether a route of the manifest leads to an outside subject: to all of it, or to nothing of it."""
+    place = subject.addresses[version][0][0]
+    address = ipaddress.IPv4Address(place) if version == 4 else ipaddress.IPv6Address(place)
+    return longest(address, (route.range for route in manifest.routes), network.own) is not None

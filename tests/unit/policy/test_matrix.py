@@ -12,28 +12,42 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifests import NESTED, RANGES, documents, endpoints, packets
+from manifests import NESTED, RANGES, endpoints, packets
+from manifests import documents as plain
 
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import (
     Address,
     Endpoint,
+    Endpoints,
     Packet,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import decide, evaluate
 from ansible_collections.akash.avpn.plugins.module_utils._policy.matrix import Grant, Pair, difference, matrix
 from ansible_collections.akash.avpn.plugins.module_utils._policy.portsets import holds, place_of
-from ansible_collections.akash.avpn.plugins.module_utils._policy.subjects import Network, Subject, span_of, subjects
+from ansible_collections.akash.avpn.plugins.module_utils._policy.prefixes import span_of
+from ansible_collections.akash.avpn.plugins.module_utils._policy.subjects import Network, Subject, subjects
 
-WORLD = Network(
-    {4: (span_of(ipaddress.ip_network("100.64.0.0/24")),), 6: (span_of(ipaddress.ip_network("fd00:1::/64")),)}
-)
-LIVE = Network(WORLD.addresses, None, tuple(endpoints()))
+OWN = (ipaddress.ip_network("100.64.0.0/24"), ipaddress.ip_network("fd00:1::/64"))
+WORLD = Network(OWN)
+ENDPOINTS = Endpoints(endpoints(), OWN)
+LIVE = Network(OWN, None, tuple(ENDPOINTS))
 PLACES = [
     *(("tcp", port) for port in (1, 79, 80, 81, 101, 65535)), ("udp", 1), ("udp", 80), ("udp", 100), ("sctp", 80),
     ("icmp", None), ("icmp", 13), ("icmpv6", None), ("icmpv6", 139), ("other", None),
 ]  # fmt: skip
+
+# Wide routes, and some of the network's own addresses.
+_WIDE = [
+    {"range": "0.0.0.0/0", "via": "api", "covers": "default"},
+    {"range": "100.64.0.0/24", "via": "db", "covers": "members"},
+    {"range": "100.64.0.200/29", "via": "db", "covers": "members"},
+    {"range": "::/0", "via": "db", "covers": "default"},
+]
+documents = st.tuples(plain, st.lists(st.sampled_from(_WIDE), max_size=2, unique_by=str)).map(
+    lambda made: {**made[0], "routes": [*made[0]["routes"], *made[1]]}
+)
 
 
 def told(grants: Iterable[Grant], packet: Packet) -> set[bool]:
@@ -70,7 +84,7 @@ def pair_of(pairs: Iterable[Pair], listed: list[Subject], packet: Packet) -> Pai
     return next((pair for pair in pairs if [pair.source.name, pair.target.name] == ends), None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(documents, st.lists(packets(), min_size=20, max_size=40))
 def test_where_endpoints_are_known_the_matrix_is_the_definition(document: dict[str, Any], sent: list[Packet]) -> None:
     manifest = parse(document)
@@ -80,14 +94,14 @@ def test_where_endpoints_are_known_the_matrix_is_the_definition(document: dict[s
             continue  # never leaves the endpoint
         pair = pair_of(pairs, listed, packet)
         said = told(pair.permitted, packet) if pair is not None else set()
-        expected = evaluate(manifest, endpoints(), packet).permitted
+        expected = evaluate(manifest, ENDPOINTS, packet).permitted
         outside = pair is not None and None in (pair.source.member, pair.target.member)
         if outside and said == {False}:
             continue  # depends on the address in the range
         assert said == ({True} if expected else set()), packet
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(documents, documents, st.lists(packets(), min_size=20, max_size=40))
 def test_where_endpoints_are_known_the_difference_is_what_decisions_differ_in(
     one: dict[str, Any], two: dict[str, Any], sent: list[Packet]
@@ -100,8 +114,8 @@ def test_where_endpoints_are_known_the_difference_is_what_decisions_differ_in(
         pair = pair_of(pairs, listed, packet)
         gained = told(pair.gained, packet) if pair is not None else set()
         lost = told(pair.lost, packet) if pair is not None else set()
-        was = evaluate(before, endpoints(), packet).permitted
-        becomes = evaluate(after, endpoints(), packet).permitted
+        was = evaluate(before, ENDPOINTS, packet).permitted
+        becomes = evaluate(after, ENDPOINTS, packet).permitted
         if False not in gained:
             assert bool(gained) is (becomes and not was), packet
         if False not in lost:
@@ -120,7 +134,7 @@ def cells(subject: Subject, version: int) -> Iterator[Address]:
 def decisions(manifest: Manifest, pair: Pair, version: int, protocol: str, port: int | None) -> dict[Any, bool]:
     return {
         (source, target): decide(
-            manifest, pair.source.endpoint(), pair.target.endpoint(), Packet(source, target, protocol, port)
+            manifest, pair.source.endpoint(), pair.target.endpoint(), Packet(source, target, protocol, port), OWN
         ).permitted
         for source in cells(pair.source, version)
         for target in cells(pair.target, version)
