@@ -82,6 +82,14 @@ networks:
         - C(refused) in it is what this host's firewall had refused then, in packets. C(members), by entry of the
           manifest, with C(egress) (of what its endpoints sent, by their own rules) and C(ingress) (of what was sent to
           them, by their own rules). C(others), by reason.
+        - C(staged) in it is what the manifest's staged part would have refused of what passed, in flows. C(since), the
+          version of the manifest since which that is counted. C(would_refuse), each with C(who) (entry of the
+          manifest), C(side) and C(flows). Null if nothing is staged.
+      type: dict
+    frame:
+      description:
+        - What has to be known of the frame around the firewall's rules, with C(state) (C(trial) or C(rolled-back)),
+          C(since) in Unix seconds, and C(why). Null if it has proved itself.
       type: dict
 problems:
   description: What was wrong with records on chain.

@@ -47,6 +47,13 @@ options:
   src:
     description: YAML file with the manifest. Exactly one of O(content) and O(src) is needed.
     type: path
+  staged:
+    description:
+      - Whether the manifest is only to be tried. What runs goes on being enforced; of what passes, hosts count what
+        this one would have refused, and tell it in their status.
+      - Handing the same in without this option enforces it, and ends the trial; so does handing in another one.
+    type: bool
+    default: false
   version:
     description:
       - Version to sign. By default the one after the newest that any provider has, or that the record on chain asks
@@ -114,6 +121,15 @@ EXAMPLES = r"""
               - {peers: [web, api], ports: [tcp/5432, icmp, icmpv6]}
       tests:
         - {from: web, to: db, port: tcp/5432, expected: allow}
+    key_file: ~/.ssh/id_ed25519
+    mnemonic_file: ~/.config/akash/mnemonic
+    endpoints: [https://rpc.akt.dev/rest, https://akash-api.polkachu.com]
+
+- name: Try stricter policies before they are enforced
+  akash.avpn.manifest:
+    name: prod
+    src: stricter.yml
+    staged: true
     key_file: ~/.ssh/id_ed25519
     mnemonic_file: ~/.config/akash/mnemonic
     endpoints: [https://rpc.akt.dev/rest, https://akash-api.polkachu.com]
@@ -227,6 +243,7 @@ def main() -> None:
             "owner": {"type": "str"},
             "content": {"type": "dict"},
             "src": {"type": "path"},
+            "staged": {"type": "bool", "default": False},
             "version": {"type": "int"},
             "provider": {"type": "str"},
             "key_file": {"type": "path", "required": True, "no_log": False},

@@ -21,7 +21,9 @@ from .._common.errors import InvalidInput, Unavailable
 from .._common.ids import network_id
 from .._peer.client import PeerClient
 from . import content, envelope, publish
+from .model import Manifest
 from .preview import preview
+from .staging import beside
 from .store import check_content, check_hosts
 
 _PAUSE = 1.0  # seconds between attempts
@@ -59,9 +61,16 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if network not in view.networks:
         raise InvalidInput(view.problems.get(network, f"{owner} has no such network on chain"), where="name")
     record = view.networks[network].record
-    checked = check_content(document, record)
     taking_part = view.networks[network].participants()
-    check_hosts(checked, record, [host for node, host in sorted(view.hosts.items()) if node.provider in taking_part])
+
+    def check(whole: dict[str, Any]) -> Manifest:
+        manifest = check_content(whole, record)
+        check_hosts(
+            manifest, record, [host for node, host in sorted(view.hosts.items()) if node.provider in taking_part]
+        )
+        return manifest
+
+    check(document)
     nodes = publish.nodes_of(view.networks[network], view.hosts, params["provider"])
 
     def check_address(host: HostRecord) -> None:
@@ -77,7 +86,9 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
                 client, publish.nodes_of(view.networks[network], view.hosts, None), network, owner
             )
             floor = record.manifest.version if record.manifest is not None else 0
-            planned = publish.plan(document, params["version"], running, floor)
+            whole = beside(document, running.version, running.document) if params.get("staged") else document
+            checked = check(whole)
+            planned = publish.plan(whole, params["version"], running, floor)
             notes = [f"{node} didn't answer: {why}" for node, why in sorted(running.silent.items())]
             shown = preview(checked, running.version, running.document, record)
             notes += shown.notes
@@ -92,7 +103,7 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
             }
             if planned.change and not check_mode and account is not None:
                 handed.add(planned.sha256)
-                signed = envelope.sign(network, planned.version, document, account.private_key)
+                signed = envelope.sign(network, planned.version, whole, account.private_key)
                 result["provider"] = str(publish.hand_in(client, nodes, signed, notes.append))
             return result
         finally:

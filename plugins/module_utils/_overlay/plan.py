@@ -21,6 +21,7 @@ from .._common.ids import EndpointId, NodeId
 from .._manifest.model import Manifest
 from .._policy.denial_log import DenialLog
 from .._policy.entrances import Neighbours
+from .._policy.staged import digest_in
 from .._quorum.value import HostEntry, Value
 from .carriers import carried_by, carried_ranges, reached, routing
 from .dns_names import names
@@ -138,6 +139,9 @@ def _network(
     taking_part = {config.id} | {peer.node for peer in peers}
     mtu = max(_LEAST_MTU, min(value.hosts[node].mtu for node in taking_part))
     tunnel = Tunnel(own.wireguard, registered.port, mtu, own.address, ipv6_of(prefix, own.address), peers)
+    firewall = compiler(content, live, attachments, registered.short, _neighbours(value, own, peers))
+    if content is not None and content.staged is not None and digest_in(firewall) is None:
+        notes.append("what the manifest stages is too large for the network's endpoints, and isn't counted")
     return NetworkPlan(
         network=value.network,
         name=value.record.name,

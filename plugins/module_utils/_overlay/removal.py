@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from . import endpoints, netns, state, tunnel
+from . import endpoints, frames, netns, state, tunnel
 from .change import Change
 from .host import Host
 from .keys import key_path
@@ -52,6 +52,7 @@ def remove_network(
         netns.remove(namespace(short))
     host.clear_run_directory(short)
     state.forget(host.paths, network)
+    frames.forget(host.paths.frames / f"{network}.json")
     if not keep_key:
         with contextlib.suppress(FileNotFoundError):
             key.unlink()

@@ -98,6 +98,7 @@ def save(
         },
         "notes": list(plan.notes),
         "refused": before.get("refused") if before else None,
+        "staged": before.get("staged") if before else None,
         "time": now,
     }
     _show(paths, document)
@@ -122,6 +123,19 @@ def counted(paths: StatePaths, network: str, refused: Mapping[str, Any]) -> None
     before = shown(paths, network)
     if before is not None and before.get("refused") != refused:
         _show(paths, {**before, "refused": dict(refused)})
+
+
+def staged(paths: StatePaths, network: str, kept: Mapping[str, Any] | None) -> None:
+    """Remember what the staged part would have refused: ``{"digest", "since", "would_refuse"}``; None: none there."""
+    before = shown(paths, network)
+    if before is not None and before.get("staged") != kept:
+        _show(paths, {**before, "staged": dict(kept) if kept is not None else None})
+
+
+def staged_before(paths: StatePaths, network: str) -> dict[str, Any] | None:
+    """What ``staged`` remembers."""
+    kept = (shown(paths, network) or {}).get("staged")
+    return kept if isinstance(kept, dict) and {"digest", "since"} <= kept.keys() else None
 
 
 def forget(paths: StatePaths, network: str) -> None:

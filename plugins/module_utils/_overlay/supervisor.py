@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The akash.avpn authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who keeps our daemons running: systemd, through the unit templates of the roles.
+"""Who keeps our daemons running, and ends what nobody confirms: systemd, through the unit templates of the roles.
 
 Instances are started, never enabled: after a boot there is nothing for them to serve until the host has applied.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Protocol
 
-from .command import run
+from .command import CommandFailed, run
 
 
 def tunnel_unit(interface: str) -> str:
@@ -46,6 +48,12 @@ class Supervisor(Protocol):
     def stop(self, unit: str) -> None:
         """Stop it and forget that it was; nothing to do if it never ran."""
 
+    def arm(self, name: str, seconds: int, command: Sequence[str]) -> None:
+        """Have a command run by itself after so many seconds, whatever becomes of this process."""
+
+    def disarm(self, name: str) -> None:
+        """Call that off; nothing to do if it has run or never was."""
+
 
 class Systemd:
     """The host's own systemd."""
@@ -71,6 +79,15 @@ class Systemd:
     def stop(self, unit: str) -> None:
         run(["systemctl", "stop", "--", unit], timeout=60)
         self._forgive(unit)
+
+    def arm(self, name: str, seconds: int, command: Sequence[str]) -> None:
+        # A transient timer: it is in systemd's memory alone, and gone after a boot.
+        after = [f"--on-active={seconds}", "--timer-property=AccuracySec=1s"]
+        run(["systemd-run", "--quiet", "--collect", f"--unit={name}", *after, "--", *command])
+
+    def disarm(self, name: str) -> None:
+        with contextlib.suppress(CommandFailed):
+            run(["systemctl", "stop", "--", f"{name}.timer"])
 
     def _forgive(self, unit: str) -> None:
         if run(["systemctl", "list-units", "--plain", "--no-legend", "--state=failed", "--", unit]).strip():

@@ -100,23 +100,15 @@ def apply(paths: Paths) -> list[str]:
 
 
 def _apply_firewalls(plan: HostPlan, host: Host) -> dict[str, str]:
-    """Load each network's compiled rules; problems by network id."""
-    from .._overlay import refused
-    from .._overlay.names import namespace
-    from .._overlay.state import enforced
-    from .._policy.nft import apply_ruleset
+    """Load each network's compiled rules; problems by network id. A new frame waits for the whole reconciliation."""
+    from .._overlay import firewalls
 
-    registry, problems = host.registry.read(), {}
-    for network, planned in plan.networks.items():
-        short = registry[network].short
-        try:
-            if apply_ruleset(namespace(short), planned.firewall, host.run_directory(short) / "firewall.json"):
-                sys.stderr.write(f"avpn-fastpath: {short}: firewall of manifest {planned.manifest}\n")
-            enforced(host.paths, network, planned.manifest)
-            refused.keep(host.paths, network, short)
-        except AvpnError as error:
-            problems[network] = str(error)
-    return problems
+    done, registry = firewalls.enforce(plan, host), host.registry.read()
+    for network, put in done.put.items():
+        if put.change:
+            manifest = plan.networks[network].manifest
+            sys.stderr.write(f"avpn-fastpath: {registry[network].short}: firewall of manifest {manifest}\n")
+    return done.problems
 
 
 def _run_ring(wanted: bool, changed: bool) -> None:

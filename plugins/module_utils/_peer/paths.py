@@ -128,5 +128,10 @@ class Paths:
         return self.host_state / "applied"
 
     @cached_property
+    def frames(self) -> Path:
+        """One readable file per network: which frame of its firewall has proved itself."""
+        return self.host_state / "frames"
+
+    @cached_property
     def run(self) -> Path:
         return self.root / "run/avpn"

@@ -44,6 +44,7 @@ ENTRY_POINTS: Mapping[str, EntryPoint] = {
     "fastpath": EntryPoint("_peer.fastpath"),
     "ring": EntryPoint("_peer.ring_command"),
     "config": EntryPoint("_peer.config_command", packages=False),
+    "revert": EntryPoint("_overlay.revert"),
 }
 
 

@@ -111,6 +111,17 @@ def _load(namespace: str, scripts: Scripts) -> None:
             _nft(namespace, "-f", "-", text=script)
 
 
+def loaded(state: Path) -> Ruleset | None:
+    """What was applied last, by its state file; None: nothing since the boot. The kernel may hold something else."""
+    remembered = _remembered(state)
+    return remembered.ruleset if remembered is not None else None
+
+
+def reload(namespace: str, ruleset: Ruleset) -> None:
+    """Load a table whatever else goes on, without remembering it: the next apply loads what it wants anew."""
+    _load(namespace, load(ruleset, _counted(namespace)))
+
+
 def close(namespace: str) -> None:
     """Let nothing in and nothing pass until a ruleset is loaded; leaves a table that is there as it is."""
     script = load(closed_ruleset()).rules.splitlines()

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .._common.errors import InvalidInput
 from .._manifest.model import Manifest
@@ -43,8 +44,10 @@ class WouldRefuse:
 
 
 def digest_of(staged: Manifest) -> str:
-    """Eight hexadecimal digits that tell one staged part from another."""
-    return hashlib.sha256(repr(staged).encode()).hexdigest()[:8]
+    """Eight hexadecimal digits that tell one staged part from another, the same in every process."""
+    routes = [(route.range, route.via, sorted(route.covers)) for route in staged.routes]
+    meaning = (sorted(staged.groups.items()), sorted(staged.policies.items(), key=lambda item: item[0]), routes)
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:8]
 
 
 def add_staged(
@@ -85,9 +88,20 @@ def digest_in(ruleset: Ruleset) -> str | None:
     return None
 
 
-def would_refuse(counters: Mapping[str, int]) -> tuple[WouldRefuse, ...]:
-    """What was counted, from a table's counters by name; what is zero is left out, the most comes first."""
-    return tuple(sorted(_counted(counters), key=lambda each: (-each.flows, each.who, each.side)))
+def would_refuse(counters: Mapping[str, int], digest: str | None = None) -> tuple[WouldRefuse, ...]:
+    """What was counted, from a table's counters by name; what is zero is left out, the most comes first.
+    ``digest``: of which part; None: of whichever there is."""
+    own = {name: flows for name, flows in counters.items() if digest is None or name.startswith(f"s{digest}_")}
+    return tuple(sorted(_counted(own), key=lambda each: (-each.flows, each.who, each.side)))
+
+
+def lines(kept: Mapping[str, Any]) -> Iterator[str]:
+    """What is kept of it (``_overlay.trial_counts``) in words, a line for each member and side."""
+    for one in kept["would_refuse"]:
+        whose = f"{one['who']}'s {one['side']}" if one["who"] else "a missing route"
+        yield f"{whose} would have refused {one['flows']} flows"
+    if not kept["would_refuse"]:
+        yield "nothing would have been refused so far"
 
 
 def _counted(counters: Mapping[str, int]) -> Iterable[WouldRefuse]:

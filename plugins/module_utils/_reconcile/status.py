@@ -12,10 +12,11 @@ from typing import Any
 from .._chain.model import View
 from .._chain.view import load_view
 from .._common.errors import InvalidInput, Unavailable
+from .._overlay import firewalls, frames
 from .._peer import config, drop, versions
 from .._peer.paths import Paths
 from .._peer.votes import caught, votes
-from .._policy import refusals
+from .._policy import refusals, staged
 from . import report
 
 _SECONDS = 60.0
@@ -43,7 +44,9 @@ def gather(paths: Paths) -> dict[str, Any]:
         "height": view.height if view else None,
         "view_age": max(0, int(time.time() - view.time)) if view else None,
         "networks": {
-            network: _network(view, network, have.get(network), applied.get(network), voting.get(network, _NOBODY))
+            network: _network(
+                paths, view, network, have.get(network), applied.get(network), voting.get(network, _NOBODY)
+            )
             for network in sorted({*here, *applied})
         },
         "problems": dict(view.problems) if view else {},
@@ -84,7 +87,9 @@ def table(found: dict[str, Any]) -> list[str]:
         for one in state["contradictions"]:
             which = f"voter {one['voter']} {one['what']}, of {_pair(one['ledger'])}"
             lines.append(f"problem: {_called(network, state)}: {which}; not counted")
+        lines += [f"problem: {_called(network, state)}: {line}" for line in _frame(state.get("frame"))]
         lines += [f"refused in {_called(network, state)}: {line}" for line in _refused(state["applied"])]
+        lines += [f"staged in {_called(network, state)}: {line}" for line in _staged(state["applied"])]
     for problem in (found["runs"][0].get("problems") or ()) if found["runs"] else ():
         lines.append(f"problem: {problem['where']}: {problem['what']}")
     return lines
@@ -100,7 +105,22 @@ def _refused(applied: dict[str, Any] | None) -> list[str]:
     return list(refusals.lines(found)) if found else []
 
 
-def _network(view: View | None, network: str, have: Any, applied: Any, voting: dict[str, Any]) -> dict[str, Any]:
+def _frame(found: dict[str, Any] | None) -> list[str]:
+    """What has to be known of the frame around the firewall's rules."""
+    if found is None:
+        return []
+    return [firewalls.ON_TRIAL if found["state"] == "trial" else firewalls.rolled_back(found["why"])]
+
+
+def _staged(applied: dict[str, Any] | None) -> list[str]:
+    """What the manifest's staged part would have refused, when it was applied last."""
+    found = (applied or {}).get("staged")
+    return [f"since version {_one(found['since'])}, {line}" for line in staged.lines(found)] if found else []
+
+
+def _network(
+    paths: Paths, view: View | None, network: str, have: Any, applied: Any, voting: dict[str, Any]
+) -> dict[str, Any]:
     entry = view.networks.get(network) if view else None
     return {
         "name": entry.record.name if entry else (applied or {}).get("name"),
@@ -109,6 +129,7 @@ def _network(view: View | None, network: str, have: Any, applied: Any, voting: d
         "manifest": have["manifest"] if have else None,
         **voting,
         "applied": applied,
+        "frame": frames.load(paths.frames / f"{network}.json").shown(),
     }
 
 

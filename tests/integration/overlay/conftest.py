@@ -52,6 +52,8 @@ def hosts(tmp_path: Path) -> Iterator[list[Node]]:
         for each in made:
             with contextlib.suppress(Exception):
                 each.apply(HostPlan(), resolver=False)
+            for name in list(each.daemons.timers):
+                each.daemons.disarm(name)
             for unit in list(each.daemons.processes):
                 each.daemons.stop(unit)
         sweep()

@@ -26,16 +26,16 @@ from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import 
 from ansible_collections.akash.avpn.plugins.module_utils._overlay import netns
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.apply import apply_overlay, apply_resolvers
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.change import Outcome
+from ansible_collections.akash.avpn.plugins.module_utils._overlay.firewalls import enforce
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.host import Host
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.keys import prepare_tunnel
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.model import HostPlan
-from ansible_collections.akash.avpn.plugins.module_utils._overlay.names import namespace, workload_path
+from ansible_collections.akash.avpn.plugins.module_utils._overlay.names import workload_path
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.plan import Ran, plan
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.registry import Registry
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.state import load_all
 from ansible_collections.akash.avpn.plugins.module_utils._peer import files
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
-from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import apply_ruleset
 from ansible_collections.akash.avpn.tests.unit.overlay.builders import World, host_entry, node
 from ansible_collections.akash.avpn.tests.unit.overlay.test_plan import Config
 
@@ -65,6 +65,8 @@ class Daemons:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.timers: dict[str, subprocess.Popen[bytes]] = {}
+        self.hurry: int | None = None  # seconds after which timers run, whatever they were armed for
 
     def running(self) -> frozenset[str]:
         return frozenset(unit for unit, process in self.processes.items() if process.poll() is None)
@@ -91,6 +93,18 @@ class Daemons:
         process = self.processes.pop(unit, None)
         if process is not None:
             process.terminate()
+            process.wait(10)
+
+    def arm(self, name: str, seconds: int, command: Sequence[str]) -> None:
+        wait = seconds if self.hurry is None else self.hurry
+        words = ["sh", "-c", 'sleep "$0"; exec "$@"', str(wait), *command]
+        with (self._logs / name).open("ab") as log:
+            self.timers[name] = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+
+    def disarm(self, name: str) -> None:
+        process = self.timers.pop(name, None)
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
 
 
@@ -144,8 +158,7 @@ class Node:
         with self.inside():
             outcome = apply_overlay(planned, self.host, check=check)
             if not check:
-                for network, found in planned.networks.items():
-                    apply_ruleset(namespace(self.short(network)), found.firewall, self.run(network) / "firewall.json")
+                outcome.problems.update(enforce(planned, self.host).problems)
             if resolver:
                 more = apply_resolvers(planned, self.host, check=check)
                 outcome.changes += more.changes

@@ -152,7 +152,7 @@ def test_modules_roles_playbooks_and_plugins_exist(guide: pathlib.Path) -> None:
 @pytest.mark.parametrize("guide", GUIDES, ids=name_of)
 def test_units_and_commands_exist(guide: pathlib.Path) -> None:
     installed = {path.name.removesuffix(".j2") for path in (ROOT / "roles").glob("*/[tf]*/avpn-*")}
-    commands = {f"avpn-{name}" for name in ("peer", "keys", "hint", "fastpath", "ring", "config")}
+    commands = {f"avpn-{name}" for name in ("peer", "keys", "hint", "fastpath", "ring", "config", "revert")}
     assert all(f'"{command.removeprefix("avpn-")}": EntryPoint(' in SOURCES for command in commands)
     for span in spans(guide):
         for unit in re.findall(r"\bavpn-[a-z]+@?[^\s.,`)]*\.(?:service|timer|path)\b", span):

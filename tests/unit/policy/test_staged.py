@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -147,6 +150,28 @@ def test_what_is_too_large_does_not_keep_the_enforced_part_from_being_loaded() -
     assert compiled(manifest(80), huge, many) == compiled(manifest(80), None, many)
 
 
+def test_its_digest_is_the_same_in_every_process_and_minds_no_tests() -> None:
+    """Else every run would load it anew, and begin to count at zero."""
+    route = {"range": "0.0.0.0/0", "via": "web", "covers": ["default", "hosts", "members"]}
+    document = {"groups": {"a": ["web"], "b": ["db"]}, "routes": [route]}
+    digest = staging.digest_of(parse(document))
+    code = (
+        "import sys, json; sys.path[:0] = json.loads(sys.argv[1])\n"
+        f"from {staging.__name__} import digest_of\n"
+        f"from {parse.__module__} import parse\n"
+        "print(digest_of(parse(json.loads(sys.argv[2]))))"
+    )
+    for seed in "123":
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps(sys.path), json.dumps(document)],
+            env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        assert done.stdout.strip() == digest
+    tests = [{"from": "web", "to": "db", "port": "tcp/80", "expected": "deny"}]
+    assert staging.digest_of(parse({**document, "tests": tests})) == digest
+    assert staging.digest_of(parse({"routes": [route]})) != digest
+
+
 def test_what_was_counted_is_told_the_most_first() -> None:
     counted = {"s0011aaff_e_db.2": 3, "s0011aaff_i_log-1": 5, "s0011aaff_strangers": 4, "s0011aaff_e_web": 0}
     assert would_refuse({**counted, "e_web": 9, "strangers": 9, "spoofed": 9, "s_e_web": 9}) == (
@@ -154,3 +179,4 @@ def test_what_was_counted_is_told_the_most_first() -> None:
         WouldRefuse("", "route", 4),
         WouldRefuse("db/2", "egress", 3),
     )
+    assert would_refuse({**counted, "sffffffff_e_web": 2}, "ffffffff") == (WouldRefuse("web", "egress", 2),)

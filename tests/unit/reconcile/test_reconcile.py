@@ -77,6 +77,28 @@ def test_what_the_firewall_refused_is_told_by_member_and_side() -> None:
         assert sum("refused" in line for line in lines) == told
 
 
+def test_what_is_staged_and_what_was_rolled_back_is_told() -> None:
+    told = {"who": "db/2", "side": "ingress", "flows": 4}
+    state = {"name": "prod", "ledger": None, "manifest": None, "contradictions": [], "voters": [], "applied": None}
+    found = {"node": "p/n1", "drained": False, "height": None, "problems": {}, "runs": [], "last_good": None}
+
+    def lines(**more: object) -> list[str]:
+        return status.table({**found, "networks": {"a" * 64: {**state, **more}}})
+
+    kept = {"digest": "00112233", "since": 5, "would_refuse": [told, {"who": "", "side": "route", "flows": 1}]}
+    shown = lines(applied={"staged": kept})
+    assert "staged in prod aaaaaaaa: since version 5, db/2's ingress would have refused 4 flows" in shown
+    assert "staged in prod aaaaaaaa: since version 5, a missing route would have refused 1 flows" in shown
+    shown = lines(applied={"staged": {**kept, "would_refuse": []}})
+    assert "staged in prod aaaaaaaa: since version 5, nothing would have been refused so far" in shown
+    assert not any("staged" in line for line in lines(applied={"staged": None}))
+    (line,) = [line for line in lines(frame={"state": "rolled-back", "since": 1, "why": "it rains"}) if "rain" in line]
+    assert line.startswith("problem: prod aaaaaaaa: the new frame of the firewall was rolled back, because it rains. ")
+    assert "akash.avpn.firewall with again" in line, "and what to do"
+    assert any("on trial" in line for line in lines(frame={"state": "trial", "since": 1, "why": ""}))
+    assert not any("frame" in line for line in lines(frame=None))
+
+
 # --- settings
 
 
