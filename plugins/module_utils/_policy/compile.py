@@ -22,7 +22,7 @@ in either direction, is evaluated again as if it began the flow: permitted ones 
 others end. The epoch is read before the rules are (into the packet's mark) and given to the connection after
 them, so a packet that meets the rules while they change can't mark a flow as if it had seen the new ones.
 
-Cost per packet: each chain asks at most three sets for deny and three for allow, whatever their sizes. Sizes:
+Cost per packet: each chain asks at most six sets for deny and six for allow, whatever their sizes. Sizes:
 two elements per endpoint, and per rule its peers × ports; never pairs of endpoints.
 """
 
@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from .._common import canonical
 from .._manifest.model import Manifest
 from .carried import Routing, carried_sets
+from .crowding import crowds
 from .decisions import decisions
 from .denial_log import DenialLog, add_log
 from .endpoints import Endpoints
@@ -72,8 +73,7 @@ def compile_ruleset(
     limits = add_log(log, chains, frozenset(counters)) if log is not None else {}
     sets["current"] = Set("set", "type mark;", {epoch: ""})
     sets["epoch"] = Set("map", "type nf_proto : mark;", {"ipv4": epoch, "ipv6": epoch})
-    for family, kind in (("4", "ipv4_addr"), ("6", "ipv6_addr")):
-        sets[f"connections{family}"] = Set("set", f"type {kind}; flags dynamic; size 65535;")
+    sets.update(crowds())
     sets.update(sources(local))
     neighbours = neighbours or Neighbours()
     sets.update(hosts(neighbours))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from .._common.errors import InvalidInput
 from .._manifest.model import Range
+from .crowding import CROWDED, connection_limit
 from .endpoints import Address
 from .ruleset import Chain, Set
 
@@ -24,7 +25,7 @@ _INTERFACE = re.compile(r"[a-z0-9]{1,15}", re.ASCII)
 _TALK = "ip6 saddr { ::, fe80::/10 } drop"  # of a link, which is no forgery, and nobody's here
 _CARRIED = ("iifname . ip saddr @carried4", "iifname . ip6 saddr @carried6")
 _NOT_BY_TUNNEL = ("ip saddr @here4", "ip6 saddr @here6", "ip saddr @untunnelled4", "ip6 saddr @untunnelled6")
-COUNTERS = frozenset({"spoofed", "relayed", "invalid", "midstream", "crowded", "gateway"})
+COUNTERS = frozenset({"spoofed", "relayed", "invalid", "midstream", CROWDED, "gateway"})
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,11 @@ def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
             limited = f"update @echoes{version} {{ {ip} saddr {_ECHOES} }}"
             asked.append(f"iifname {named} {echo} {ip} saddr . {ip} daddr @hosts{version} {limited} accept")
             asked.append(f"iifname {named} {echo} drop")  # also of one that was answered before
-    crowded = 'counter name "crowded" drop'
     return {
         # Here only permitted flows count, so that refused attempts don't crowd anybody out.
         "permit": Chain(
             (
-                f"ct state new add @connections4 {{ ct original ip saddr ct count over {connections} }} {crowded}",
-                f"ct state new add @connections6 {{ ct original ip6 saddr ct count over {connections} }} {crowded}",
+                *connection_limit(connections),
                 "ct mark set meta mark",
                 "meta mark set 0",
                 "meta priority set 0",

@@ -9,7 +9,7 @@ from .._manifest.icmp import BEGINNING
 from .._manifest.model import Port
 from .boxes import ALL_PORTS, Span
 
-PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "sctp": 132}  # the most frequent first
 
 
 def port_span(port: Port) -> Span:

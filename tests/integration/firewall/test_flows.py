@@ -261,6 +261,20 @@ def test_connections_of_one_endpoint_are_limited(wire: Wire) -> None:
             server.close()
 
 
+def test_many_connections_of_one_endpoint_are_limited_by_a_sixteenth_of_them(wire: Wire) -> None:
+    """About as many as the limit says. How many exactly is chance: 160 is one standard deviation."""
+    limit, tried = 1600, 4000
+    wire.enforce(parse(rules(["udp/1-60000"])), connections=limit)
+    site = wire.sites[0]
+    web, db = find(wire, "web"), find(wire, "db")
+    with opened(web.namespace, FAMILY[4], socket.SOCK_DGRAM) as client:
+        for port in range(1, tried + 1):
+            client.sendto(b"", (str(db.address(4)), port))
+    assert counters(site.namespace)["crowded"] >= 1
+    begun = run("ip", "netns", "exec", site.namespace, "conntrack", "-L", "-s", str(web.address(4))).count("udp ")
+    assert limit - 900 < begun < limit + 900
+
+
 def test_segments_fit_the_tunnel(wire: Wire) -> None:
     wire.enforce(parse(rules(["tcp/5432"])))
     for site in wire.sites:

@@ -22,7 +22,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import A
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, grammar, schema
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
 from ansible_collections.akash.avpn.plugins.module_utils._policy import compile as compiling
-from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import MAX_ELEMENTS
+from ansible_collections.akash.avpn.plugins.module_utils._policy.matching import MAX_ELEMENTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -13,7 +13,6 @@ import ipaddress
 import re
 
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.icmp import ECHO_REQUEST
-from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import ANY_PROTOCOL
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Address, Packet
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
 
@@ -50,7 +49,10 @@ class Interpreter:
         return self._chain(verdict.removeprefix("goto ")) or "return"
 
     def _rule(self, rule: str) -> str | None:
-        rule = rule.removeprefix(ANY_PROTOCOL).strip()
+        while found := re.match(r"meta l4proto (!= )?(\w+) ", rule):
+            if (found[2] == self._packet.protocol) == bool(found[1]):
+                return None
+            rule = rule.removeprefix(found[0])
         if rule.startswith("jump "):
             verdict = self._chain(rule.removeprefix("jump "))
             return None if verdict == "return" else verdict
@@ -58,7 +60,7 @@ class Interpreter:
             return None  # the flow's first packet
         if rule == "return" or rule.startswith("goto "):
             return rule if rule == "return" else self._goto(rule)
-        if rule.startswith("ct state new add @connections"):
+        if rule.startswith("ct state new ") and ("@connections" in rule or "@crowded" in rule):
             return None  # nobody is crowded here
         if rule == "meta mark set meta nfproto map @epoch":
             family = "ipv4" if self._packet.source.version == 4 else "ipv6"

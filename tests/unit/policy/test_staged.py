@@ -23,9 +23,9 @@ from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import 
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy import staged as staging
 from ansible_collections.akash.avpn.plugins.module_utils._policy.compile import compile_ruleset
-from ansible_collections.akash.avpn.plugins.module_utils._policy.decisions import MAX_ELEMENTS
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints, Packet
 from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate, policy_of
+from ansible_collections.akash.avpn.plugins.module_utils._policy.matching import MAX_ELEMENTS
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset, difference
 from ansible_collections.akash.avpn.plugins.module_utils._policy.staged import WouldRefuse, digest_in, would_refuse
 
