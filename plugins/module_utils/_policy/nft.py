@@ -28,6 +28,7 @@ from .generation import Generation, generation
 from .ruleset import FAMILY_TABLE, Count, Ruleset, Scripts, difference, load, moved, readable
 
 _SECONDS = 30.0
+_MOST_TRIES = 100
 _FORMAT = 2
 
 
@@ -163,6 +164,11 @@ def forget_flows(namespace: str, address: str) -> None:
     family = "ipv6" if ":" in address else "ipv4"
     for end in ("--orig-src", "--orig-dst"):
         done = _run(namespace, ["conntrack", "-D", "-f", family, end, address])
+        for _unused in range(_MOST_TRIES):
+            # conntrack lists and then deletes; it gives up at a connection that has ended by itself in between.
+            if done.returncode != 1 or "such conntrack doesn't exist" not in done.stderr:
+                break
+            done = _run(namespace, ["conntrack", "-D", "-f", family, end, address])
         # 1 with this message is how conntrack says that there were none.
         if done.returncode not in (0, 1) or (done.returncode == 1 and "0 flow entries" not in done.stderr):
             raise AvpnError(f"conntrack failed: {_last_line(done.stderr)}", where=f"namespace {namespace}")

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from wire import Site, Wire, paths, probe, run
+from wire import Site, Wire, opened, paths, probe, run
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import Unsupported
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
@@ -18,11 +20,15 @@ from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import (
     apply_ruleset,
     close,
     counters,
+    forget_flows,
     plan_ruleset,
 )
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Chain, Scripts
 
 pytestmark = pytest.mark.root
+
+
+BOTH = {side: {"allow": [{"peers": "any", "ports": "any"}]} for side in ("ingress", "egress")}
 
 
 def rules(port: int, **more: Any) -> Any:
@@ -268,6 +274,21 @@ def test_single_elements_can_be_deleted(wire: Wire) -> None:
             site.apply(site.compiled(parse({"members": {"api": {"ingress": allow}}}), wire.endpoints))
     last = site.apply(site.compiled(parse({"members": {"api": {}}}), wire.endpoints))
     assert not last.scripts.whole
+
+
+def test_connections_that_end_while_they_are_forgotten(wire: Wire) -> None:
+    """Two forget the same ones at once: each meets some that the other has just deleted, and goes on."""
+    wire.enforce(parse({"members": dict.fromkeys(("web", "api", "db"), BOTH)}))
+    site, (web, api) = wire.sites[0], wire.sites[0].workloads
+    for turn in range(5):
+        with opened(web.namespace, socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for port in range(3000):
+                client.sendto(b"x", (str(api.endpoint.ipv4), 1000 + port))
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(forget_flows, site.namespace, str(web.endpoint.ipv4)) for _unused in range(2)]:
+                done.result()
+        left = run("ip", "netns", "exec", site.namespace, "conntrack", "-L", "--orig-src", str(web.endpoint.ipv4))
+        assert left == "", turn
 
 
 def test_removing(wire: Wire) -> None:
