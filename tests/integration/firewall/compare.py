@@ -3,8 +3,8 @@
 
 """Three answers to every packet of a walk: ``evaluate``, the compiled rules read in Python, and the wire.
 
-Each packet must arrive, or be counted where ``meaning`` says: the sums of both are what was sent, so nothing is
-waited for but what must come. Under each manifest of a walk:
+Each packet must arrive, or be counted where ``meaning`` says: both together are what was sent. Under each manifest of
+a walk:
 
 1. packets of flows that an earlier one permitted, in either direction: judged by the new one, as parts of their flow;
 2. the first packets of new flows, and answers to those that arrived, or ICMP errors about them;
@@ -14,8 +14,6 @@ waited for but what must come. Under each manifest of a walk:
 from __future__ import annotations
 
 import json
-import select
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +37,6 @@ from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import
 from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters, remove
 from ansible_collections.akash.avpn.plugins.module_utils._policy.ruleset import Ruleset
 
-PATIENCE = 3.0  # seconds; only what is wrong takes as long
 _CARRIED = 16  # flows of one manifest that are kept for the next, and as many of those before
 _ORPHANS = 6
 _LEFT = ("marked", "classed", "unmarked")
@@ -59,7 +56,7 @@ class Disagreement(AssertionError):
 @dataclass(frozen=True)
 class _Sent:
     flow: Flow
-    what: str  # first, answer, later, back, error, orphan
+    what: str  # first, again, answer, later, back, error, orphan
     fate: Fate
     here: Address  # the place it was sent from
     there: Address
@@ -82,7 +79,6 @@ class Comparison:
         self.wire = wire
         self.tally: Counter[str] = Counter()
         self.mutation: Mutation | None = None  # of what is compiled, before it is applied
-        self.patience = PATIENCE
         self.marks = Marks()
         self._state = _State()
         one, two = wire.site("host1"), wire.site("host2")
@@ -171,6 +167,10 @@ class Comparison:
             )
         return made
 
+    def compiled(self, number: int, step: Step) -> Ruleset:
+        """A site's table for a step, as it should be."""
+        return self._compiled(self.wire.sites[number], self._world(step))
+
     def _compiled(self, site: Site, world: World) -> Ruleset:
         local = [
             Local(each.interface, each.endpoint.ipv4, each.endpoint.ipv6, world.carries.get(each.endpoint.ipv4, ()))
@@ -207,6 +207,7 @@ class Comparison:
                 here.disagree(f"the rules read in Python say {run.counted or 'pass'}", flow)
         numbers = here.send((flow, "first", "") for flow in step.flows)
         there = [flow for number, flow in numbers if here.sent[number].fate == ARRIVES]
+        here.send((flow, "again", "") for flow in there[::_ORPHANS])
         here.send((flow, "error", "") for flow in there[:_ORPHANS])
         numbers = here.send((flow, "answer", "") for flow in there)
         answered = [flow for number, flow in numbers if here.sent[number].fate == ARRIVES]
@@ -231,25 +232,28 @@ class _Round:
         self._arrived: dict[int, int] = {}
 
     def send(self, wanted: Iterable[tuple[Flow, str, str]]) -> list[tuple[int, Flow]]:
-        """Send all, and wait for those that must arrive."""
-        numbers = []
-        for flow, what, unknown in wanted:
-            number = len(self.sent) + 1
-            back = what in _BACK
-            source, target = flow.packet.source, flow.packet.target
-            ends = (target, source) if back else (source, target)
-            here, there = place(ends[0]), place(ends[1])
-            fated = fate(self.world, here, there, ends[0], flow.packet, unknown)
-            self.sent[number] = _Sent(flow, what, fated, here, there)
-            numbers.append((number, flow))
-            if fated == ARRIVES:
-                sites = {self.world.homes[here], self.world.homes[there]}
-                self._staged += self._comparison.marks.pass_(sites, self._rulesets, flow, self.world)
-            make = {"first": first, "answer": answer, "error": error}.get(what)
-            packets = make(flow, number) if make else later(flow, number, back=back)
-            self._wire.lines[here].send(packets)
-        self._await([number for number, _flow in numbers if self.sent[number].fate == ARRIVES])
+        """Send all, and see what has arrived when each has arrived or been dropped."""
+        with self._wire.sending():
+            numbers = [self._send(*each) for each in wanted]
+        self._collect()
+        self._judge([number for number, _flow in numbers])
         return numbers
+
+    def _send(self, flow: Flow, what: str, unknown: str) -> tuple[int, Flow]:
+        number = len(self.sent) + 1
+        back = what in _BACK
+        source, target = flow.packet.source, flow.packet.target
+        ends = (target, source) if back else (source, target)
+        here, there = place(ends[0]), place(ends[1])
+        fated = fate(self.world, here, there, ends[0], flow.packet, unknown)
+        self.sent[number] = _Sent(flow, what, fated, here, there)
+        if fated == ARRIVES:
+            sites = {self.world.homes[here], self.world.homes[there]}
+            self._staged += self._comparison.marks.pass_(sites, self._rulesets, flow, self.world)
+        make = {"first": first, "again": first, "answer": answer, "error": error}.get(what)
+        packets = make(flow, number) if make else later(flow, number, back=back)
+        self._wire.lines[here].send(packets)
+        return number, flow
 
     def count(self, prefix: str, flow: Flow) -> None:
         refused = refusal(self.world.manifest, self.world.endpoints, flow.packet)
@@ -266,32 +270,15 @@ class _Round:
                 tally[f"dropped: {each.fate[1][:2] if each.fate[1][1] == '_' else each.fate[1]}"] += 1
         fates = self._staged + Counter(each.fate for each in self.sent.values() if each.fate != ARRIVES)
         tally["staged counts"] += self._staged.total()
-        deadline = time.monotonic() + self._comparison.patience
         for number, before in counted.items():
             wanted = {name: count + fates[number, name] for name, count in before.items()}
-            while True:
-                seen = {
-                    name: count
-                    for name, count in counters(self._wire.sites[number].namespace).items()
-                    if name in wanted
-                }
-                self._collect()
-                if seen == wanted or time.monotonic() > deadline:
-                    break
+            seen = counters(self._wire.sites[number].namespace)
             if seen != wanted:
-                odd = {name: seen.get(name, 0) - wanted[name] for name in wanted if seen.get(name, 0) != wanted[name]}
-                self._judge()
+                names = seen.keys() | wanted.keys()
+                odd = {name: seen.get(name, 0) - wanted.get(name, 0) for name in sorted(names)}
+                odd = {name: more for name, more in odd.items() if more}
                 self.disagree(f"site {number} counted more or less than what it must drop: {odd}", None)
             counted[number] = wanted
-        self._judge()
-
-    def _await(self, numbers: list[int]) -> None:
-        self._collect()
-        deadline = time.monotonic() + self._comparison.patience
-        while any(number not in self._arrived for number in numbers) and (left := deadline - time.monotonic()) > 0:
-            select.select([line.socket for line in self._wire.lines.values()], [], [], left)
-            self._collect()
-        self._judge(numbers)
 
     def _collect(self) -> None:
         for at, line in self._wire.lines.items():
@@ -301,8 +288,8 @@ class _Round:
                     self.disagree(f"at {at} something arrived that nobody sent there: {arrival}", None)
                 self._arrived[arrival.number] = self._arrived.get(arrival.number, 0) + 1
 
-    def _judge(self, numbers: Iterable[int] | None = None) -> None:
-        for number in numbers if numbers is not None else self.sent:
+    def _judge(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
             sent, arrived = self.sent[number], self._arrived.get(number, 0)
             if arrived != (1 if sent.fate == ARRIVES else 0):
                 where = "arrive" if sent.fate == ARRIVES else f"be dropped at site {sent.fate[0]} ({sent.fate[1]})"

@@ -29,12 +29,14 @@ _TO, _BACK = 0x11111111, 0x22222222  # SCTP's tags, TCP's first sequence numbers
 @dataclass(frozen=True)
 class Flow:
     """A flow by its first packet. ``ident``: its source port, or ICMP's identifier. ``number``: the IP protocol,
-    which says more than the packet's ``other``. ``form``: how its packets look: plain, fragments, options (IPv6)."""
+    which says more than the packet's ``other``. ``form``: how its packets look: plain, fragments, options (IPv6).
+    ``offers``: options of TCP's first packet, in whole words."""
 
     packet: Packet
     ident: int
     number: int
     form: str = "plain"
+    offers: bytes = b""
 
     @property
     def one_a_pair(self) -> bool:
@@ -111,8 +113,9 @@ def _body(flow: Flow, which: str) -> bytes:
             "later": (_TO + 1, _BACK + 1, _ACK | _PUSH),
             "back": (_BACK + 1, _TO + 1, _ACK | _PUSH),
         }[which]
-        payload = b"" if flags & _SYN else b"later"
-        body = ports + struct.pack("!IIBBHHH", sequence, acknowledged, 5 << 4, flags, 64240, 0, 0) + payload
+        payload = flow.offers if flags & _SYN else b"later"
+        words = 5 + len(flow.offers) // 4 if flags & _SYN else 5
+        body = ports + struct.pack("!IIBBHHH", sequence, acknowledged, words << 4, flags, 64240, 0, 0) + payload
         return _summed(flow, body, 16)
     if packet.protocol == "udp":
         payload = bytes(64 if flow.form == "fragments" else 8)

@@ -6,12 +6,17 @@
 The namespaces, veths, forwarding, connection tracking and the table are as on a host (``wire``). But a workload's
 namespace has no addresses, so that its kernel answers nothing and asks nothing: what arrives there was sent by a
 test, and what a test sends arrives, or is dropped and counted by the table. So nobody has to wait for silence.
+
+Nor for time to pass. A processor takes packets that were sent on it from one queue, hop by hop; so when a packet that
+was sent last, from one end of a veth to the other, has arrived, all others have made at least one hop (``settle``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +32,15 @@ _ALL = 0x0003
 _SOL_PACKET, _IGNORE_OUTGOING, _RECEIVE_BUFFER = 263, 23, 33  # socket(7), packet(7): SO_RCVBUFFORCE
 _BUFFER = 4 << 20
 _MAC_SITE, _MAC_WORKLOAD = "02:00:00:00:01:{:02x}", "02:00:00:00:02:{:02x}"
+_HOPS = 4  # veths that a packet crosses at most, and one more
+_HANGS = 30.0  # seconds after which the machine, not a packet, is to blame
+_TIMEOUTS = (
+    "generic_timeout", "gre_timeout", "gre_timeout_stream", "icmp_timeout", "icmpv6_timeout", "udp_timeout",
+    "udp_timeout_stream", "sctp_timeout_cookie_wait", "sctp_timeout_cookie_echoed", "tcp_timeout_syn_sent",
+    "tcp_timeout_syn_recv", "tcp_timeout_unacknowledged", "tcp_timeout_max_retrans",
+)  # fmt: skip
 _NETFILTER = 12
+_LIBC = ctypes.CDLL(None)
 _DELETE_ALL = struct.pack("=IHHII", 20, 1 << 8 | 2, 1 | 4, 1, 0) + bytes(4)  # nfnetlink's CT_DELETE, no filter
 
 
@@ -46,12 +59,18 @@ class Line:
             self.socket.send(self.to + self.own + kind + packet)
 
     def arrived(self) -> Iterator[Arrival]:
+        for frame in self.frames():
+            found = read(frame[14:])
+            if found is not None and found.number:  # kernels number their own chatter 0, tests from 1
+                yield found
+
+    def frames(self) -> Iterator[bytes]:
+        """Whole Ethernet frames with IP in them, as they arrived."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 data = self.socket.recv(4096)
-                found = read(data[14:]) if data[12:14] in (b"\x08\x00", b"\x86\xdd") else None
-                if found is not None and found.number:  # kernels number their own chatter 0, tests from 1
-                    yield found
+                if data[12:14] in (b"\x08\x00", b"\x86\xdd"):
+                    yield data
 
 
 class PassiveWire(Wire):
@@ -61,9 +80,33 @@ class PassiveWire(Wire):
         super().__init__(directory, prefix)
         self.lines: dict[Address, Line] = {}
         self._netlink: list[socket.socket] = []
+        fence = self.namespace("fence")
+        ip_batch(fence, "link add one type veth peer name two", "link set one up", "link set two up")
+        self._fence = [line(fence, name, "02:00:00:00:03:01", "02:00:00:00:03:02") for name in ("one", "two")]
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """What is sent in here, by this thread and those it starts, has arrived or has been dropped at the end."""
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {_LIBC.sched_getcpu()})
+        try:
+            yield
+            self._settle()
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+    def _settle(self) -> None:
+        there, here = self._fence
+        for _unused in range(_HOPS):
+            there.send([b"\x40fence"])
+            found = False
+            while not found:
+                if not select.select([here.socket], [], [], _HANGS)[0]:
+                    raise TimeoutError("a packet doesn't cross a veth")
+                found = any(frame.endswith(b"fence") for frame in here.frames())
 
     def close(self) -> None:
-        for each in (*(line.socket for line in self.lines.values()), *self._netlink):
+        for each in (*(line.socket for line in (*self.lines.values(), *self._fence)), *self._netlink):
             each.close()
         super().close()
 
@@ -76,6 +119,8 @@ class PassiveWire(Wire):
             for what in ("rp_filter", "send_redirects")
         ]
         quiet += ["net.ipv6.conf.default.dad_transmits=0"]
+        # A slow machine must not be what ends a flow.
+        quiet += [f"net.netfilter.nf_conntrack_{which}=600" for which in _TIMEOUTS]
         run("ip", "netns", "exec", site.namespace, "sysctl", "-qw", *quiet)
         self._netlink.append(
             inside(site.namespace, lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER))
@@ -101,7 +146,7 @@ class PassiveWire(Wire):
             f"neigh add {endpoint.ipv6} lladdr {workload} dev {interface}",
         )
         ip_batch(here, "link set eth0 up")
-        self.lines[endpoint.ipv4] = _line(here, "eth0", gateway, workload)
+        self.lines[endpoint.ipv4] = line(here, "eth0", gateway, workload)
         made = Workload(endpoint, here, interface)
         site.workloads.append(made)
         return made
@@ -141,7 +186,9 @@ class PassiveWire(Wire):
         return int(run("ip", "netns", "exec", site.namespace, "sysctl", "-n", "net.netfilter.nf_conntrack_count"))
 
 
-def _line(namespace: str, interface: str, to: str, own: str) -> Line:
+def line(namespace: str, interface: str, to: str, own: str) -> Line:
+    """The end of a veth with the MAC address ``own``; ``to``: that of the other end."""
+
     def open_() -> socket.socket:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
         made.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)

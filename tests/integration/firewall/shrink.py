@@ -18,6 +18,8 @@ from walks import Step
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 
+_TRIES = 400
+
 
 def shrunk(comparison: Comparison, step: Step, flow: Flow) -> Disagreement | None:
     """The disagreement about this flow alone, with as little of the manifest as it takes.
@@ -28,9 +30,12 @@ def shrunk(comparison: Comparison, step: Step, flow: Flow) -> Disagreement | Non
     if found is None:
         return None
     best: list[Disagreement] = [found]
+    left = _TRIES
 
     def still(document: dict[str, Any]) -> bool:
-        again = _disagreement(comparison, step, flow, document)
+        nonlocal left
+        left -= 1
+        again = _disagreement(comparison, step, flow, document) if left >= 0 else None
         if again is not None:
             best[0] = again
         return again is not None
