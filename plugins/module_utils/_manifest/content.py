@@ -11,6 +11,7 @@ from .._common import canonical
 from .._common.errors import InvalidInput
 from .model import Manifest
 from .schema import parse
+from .source import load
 
 MAX_BYTES = 192 * 1024  # leaves room for the envelope within its 256 KiB
 
@@ -30,30 +31,5 @@ def check(document: Any) -> Manifest:
 
 
 def load_yaml(text: str | bytes, *, where: str) -> Any:
-    """Read the YAML of a person: plain types only, and a key that is there twice is an error."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    def mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-        pairs: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, str):
-                raise InvalidInput(
-                    "has a key that is not text", where=f"{where} line {line}", remedy="Put it in quotes"
-                )
-            if key in pairs:
-                raise InvalidInput(f"has the key {ascii(key)[:60]} twice", where=f"{where} line {line}")
-            pairs[key] = loader.construct_object(value_node, deep=True)
-        return pairs
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    try:
-        return yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark is not None else ""
-        raise InvalidInput(f"is not YAML: {getattr(error, 'problem', 'unreadable')}", where=where + line) from error
+    """The document that the YAML of a person says; see ``source`` for its lines."""
+    return load(text, where=where).document

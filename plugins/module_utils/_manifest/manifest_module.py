@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from .._common.checked import instance
 from .._common.errors import InvalidInput, Unavailable
 from .._common.ids import network_id
 from .._peer.client import PeerClient
-from . import content, envelope, publish
+from . import content, envelope, publish, source
 from .model import Manifest
 from .preview import preview
 from .staging import beside
@@ -29,19 +30,22 @@ from .store import check_content, check_hosts
 _PAUSE = 1.0  # seconds between attempts
 
 
-def document_of(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest's content, from the option or the file, as plain JSON."""
+def source_of(params: Mapping[str, Any]) -> source.Source:
+    """The manifest's content as plain JSON, from the option, or from the file with its lines."""
     if params["src"] is None:
-        document = params["content"]
+        read = source.Source(params["content"])
     else:
         try:
-            document = content.load_yaml(Path(params["src"]).read_bytes(), where=params["src"])
+            with Path(params["src"]).open("rb") as file:
+                text = file.read(source.MAX_BYTES + 1)
         except OSError as error:
             raise InvalidInput(f"can't be read: {error.strerror}", where=f"src {params['src']}") from error
-    content.check(document)
+        read = source.load(text, where=params["src"])
+    with read.named():
+        content.check(read.document)
     # Ansible's own string types stay behind: what is signed is what the canonical bytes say.
-    plain = canonical.loads(canonical.dumps(document), where="manifest", limit=content.MAX_BYTES)
-    return dict(instance(plain, dict, "a checked manifest"))
+    plain = canonical.loads(canonical.dumps(read.document), where="manifest", limit=content.MAX_BYTES)
+    return replace(read, document=dict(instance(plain, dict, "a checked manifest")))
 
 
 def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
@@ -55,22 +59,23 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
         raise InvalidInput(f"is not the account of the key, which is {account.address}", where="owner")
     owner = account.address if account is not None else fields.account(params["owner"], "owner")
     network = network_id(owner, fields.name(params["name"], "name"))
-    document = document_of(params)
+    written = source_of(params)
+    document = written.document
     with sources_of(params) as sources:
         view = read_view(sources, provider=None, owners=[owner])
     if network not in view.networks:
         raise InvalidInput(view.problems.get(network, f"{owner} has no such network on chain"), where="name")
     record = view.networks[network].record
     taking_part = view.networks[network].participants()
+    hosts = [host for node, host in sorted(view.hosts.items()) if node.provider in taking_part]
 
     def check(whole: dict[str, Any]) -> Manifest:
         manifest = check_content(whole, record)
-        check_hosts(
-            manifest, record, [host for node, host in sorted(view.hosts.items()) if node.provider in taking_part]
-        )
+        check_hosts(manifest, record, hosts)
         return manifest
 
-    check(document)
+    with written.named():
+        check(document)
     nodes = publish.nodes_of(view.networks[network], view.hosts, params["provider"])
 
     def check_address(host: HostRecord) -> None:
@@ -87,10 +92,15 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
             )
             floor = record.manifest.version if record.manifest is not None else 0
             whole = beside(document, running.version, running.document) if params.get("staged") else document
-            checked = check(whole)
+            places = written.within("staged") if params.get("staged") else written
+            with places.named():
+                checked = check(whole)
             planned = publish.plan(whole, params["version"], running, floor)
             notes = [f"{node} didn't answer: {why}" for node, why in sorted(running.silent.items())]
             shown = preview(checked, running.version, running.document, record)
+            shown = replace(
+                shown, findings=tuple(replace(each, where=places.place(each.where)) for each in shown.findings)
+            )
             notes += shown.notes
             result = {
                 "changed": planned.change or planned.sha256 in handed,

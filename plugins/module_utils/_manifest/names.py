@@ -9,9 +9,8 @@ import re
 from typing import Any
 
 from .._common import fields
-from .._common.errors import InvalidInput
 from .model import MemberPeer
-from .ranges import cidr
+from .ranges import explain as explain_range
 
 
 def lease_or_member(value: str) -> MemberPeer:
@@ -26,28 +25,33 @@ def str_of(peer: MemberPeer) -> str:
 
 
 def explain(value: Any) -> tuple[str, str]:
-    """What is wrong with something that is no name or lease, where there is more to say, and the remedy."""
+    """What is wrong with something that is no member's name, where there is more to say, and the remedy."""
     if not isinstance(value, str):
         return "", ""
-    if "/" in value:
-        member = value.partition("/")[0]
-        what = "" if member != "any" else "'any' is reserved: it stands for every member"
-        return (
-            what
-            or f"must be a member and the number of a group of its deployment (db/2), not '{fields.printable(value)}'",
-            "",
-        )
-    likely = re.sub("[ _.]+", "-", value[:40].strip().lower())
-    if re.fullmatch(fields.NAME, likely, re.ASCII):
-        return "", f"Write {likely}"
-    return "", ""
+    member, slash, _gseq = value.partition("/")
+    if slash and re.fullmatch(fields.NAME, member, re.ASCII):
+        return "", f"Write {member}: here it is the member as a whole"
+    if re.fullmatch("[0-9.:/]+", value, re.ASCII):
+        return "", "Addresses change: name the member"
+    if value in ("*", "all"):
+        return "", ""
+    likely = re.sub("[ _]+", "-", value[:40].strip().lower().partition(".")[0])
+    return "", f"Write {likely}" if re.fullmatch(fields.NAME, likely, re.ASCII) else ""
+
+
+def explain_lease(value: Any) -> tuple[str, str]:
+    """The same where it may be a lease, too."""
+    if not isinstance(value, str) or "/" not in value or not value[0].islower():
+        return explain(value)
+    if value.startswith("any/"):
+        return "'any' is reserved: it stands for every member", ""
+    return f"must be a member and the number of a group of its deployment (db/2), not '{fields.printable(value)}'", ""
 
 
 def explain_peer(value: Any) -> tuple[str, str]:
     """The same for a peer, which may be a range, too."""
-    if isinstance(value, str) and (":" in value or "." in value):
-        try:
-            cidr(value, "")
-        except InvalidInput as error:
-            return error.what, error.remedy
-    return explain(value)
+    if isinstance(value, str) and (":" in value or re.fullmatch(r"[0-9]+\.[0-9./]*", value, re.ASCII)):
+        return explain_range(value)
+    if value in ("*", "all", "everybody", "everyone"):
+        return "", "Write any"
+    return explain_lease(value)

@@ -15,6 +15,23 @@ from .meant import meant
 from .model import Port
 
 _WORDS = (ANY, *icmp.BEGINNING)
+# What people write for ports; names aren't taken, since what they stand for differs from system to system.
+_SERVICES = {
+    "http": "tcp/80",
+    "https": "tcp/443",
+    "ssh": "tcp/22",
+    "smtp": "tcp/25",
+    "dns": "[udp/53, tcp/53]",
+    "ntp": "udp/123",
+    "postgres": "tcp/5432",
+    "postgresql": "tcp/5432",
+    "mysql": "tcp/3306",
+    "redis": "tcp/6379",
+    "mongodb": "tcp/27017",
+    "ping": "[icmp/echo-request, icmpv6/echo-request]",
+    "*": ANY,
+    "all": ANY,
+}
 
 
 def port(value: str, where: str) -> Port:
@@ -82,9 +99,13 @@ def _meant(text: str, head: str) -> str:
     found = re.fullmatch("(tcp|udp|sctp)[ :=]+([0-9]{1,5}(?:-[0-9]{1,5})?)", text, re.ASCII)
     if found:
         return f"Write {found[1]}/{found[2]}"
-    found = re.fullmatch("(?:tcp|udp|sctp)/([0-9]{1,5})[:,]([0-9]{1,5})", text, re.ASCII)
+    found = re.fullmatch("(?:tcp|udp|sctp)/([0-9]{1,5})([:,])([0-9]{1,5})", text, re.ASCII)
     if found:
-        return f"Write {head}/{found[1]}-{found[2]} for a range, or a list of ports"
-    if text in ("*", "all"):
-        return "Write any"
+        return (
+            f"Write {head}/{found[1]}-{found[3]}"
+            if found[2] == ":"
+            else f"Write [{head}/{found[1]}, {head}/{found[3]}]"
+        )
+    if text in _SERVICES:
+        return f"Write {_SERVICES[text]}"
     return meant(head, (*WITH_PORTS, *_WORDS))

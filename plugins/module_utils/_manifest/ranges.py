@@ -27,20 +27,28 @@ def cidr(value: Any, where: str) -> Range:
         network = None
     if network is None or "%" in value:
         raise InvalidInput(f"must be {_LIKE}, not '{fields.printable(value)}'", where=where)
-    if str(network) != value:
-        raise InvalidInput("is not in its usual form", where=where, remedy=f"Write {network}")
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        inner = ipaddress.ip_network((network.network_address.ipv4_mapped, network.prefixlen - 96))  # type: ignore[arg-type]
         raise InvalidInput(
-            "is a range of IPv4-mapped addresses, which never travel", where=where, remedy="Write the IPv4 range"
+            "is a range of IPv4-mapped addresses, which never travel", where=where, remedy=f"Write {inner}"
         )
+    if str(network) != value:
+        if "/" not in value:
+            what = "is an address, where a range is wanted"
+        elif str(ipaddress.ip_interface(value).ip) != str(network.network_address):
+            what = "is an address within a range"
+        else:
+            what = "is not in its usual form"
+        raise InvalidInput(what, where=where, remedy=f"Write {network}")
     return network
 
 
-def excepting(network: Range, excepted: Iterable[Range], where: str) -> RangePeer:
-    """The range without its exceptions, each of which lies within it. ``where``: of the list of exceptions."""
+def excepting(network: Range, excepted: Iterable[Range], where: str, *, listed: bool) -> RangePeer:
+    """The range without its exceptions, each of which lies within it. ``where``: of the exceptions, which are
+    ``listed``, or one."""
     kept: list[Range] = []
     for number, each in enumerate(excepted):
-        place = f"{where}.{number}"
+        place = f"{where}.{number}" if listed else where
         if each.version != network.version:
             raise InvalidInput(f"is no IPv{network.version} range, as {network} is", where=place)
         if each == network:

@@ -67,7 +67,7 @@ def _structure() -> Structure:
         SCHEMA,
         {
             "name": names.explain,
-            "memberOrLease": names.explain,
+            "memberOrLease": names.explain_lease,
             "peer": names.explain_peer,
             "range": ranges.explain,
             "port": ports.explain,
@@ -141,7 +141,8 @@ def _peer(value: Any, where: str, groups: Mapping[str, tuple[str, ...]]) -> Peer
     if isinstance(value, dict):
         network = ranges.cidr(value["range"], f"{where}.range")
         excepted = _some(value["except"], f"{where}.except", ranges.cidr)
-        return ranges.excepting(network, excepted, f"{where}.except")
+        listed = isinstance(value["except"], list)
+        return ranges.excepting(network, excepted, f"{where}.except", listed=listed)
     if value == ANY:
         return AnyMember()
     if ":" in value or "." in value:
@@ -207,9 +208,9 @@ def check_members(
         if group in known:
             raise InvalidInput("is the name of a member as well", where=f"groups.{group}", remedy="Rename the group")
         for index, name in enumerate(listed_members):
-            _known(name, known, f"groups.{group}.{index}")
+            _known(name, known, f"groups.{group}.{index}", manifest.groups)
     for key, policy in manifest.policies.items():
-        _known(key.partition("/")[0], known, f"members.{key}")
+        _known(key.partition("/")[0], known, f"members.{key}", manifest.groups)
         for side, rules in (("ingress", policy.ingress), ("egress", policy.egress)):
             for verdict, listed in (("deny", rules.deny), ("allow", rules.allow)):
                 for number, rule in enumerate(listed):
@@ -218,12 +219,18 @@ def check_members(
                             where = f"members.{key}.{side}.{verdict}.{number}.peers.{index}"
                             _known(peer.member, known | set(manifest.groups), where)
     for number, route in enumerate(manifest.routes):
-        _known(route.via, known, f"routes.{number}.via")
+        _known(route.via, known, f"routes.{number}.via", manifest.groups)
     for number, test in enumerate(manifest.tests):
-        _known(test.source.member, known, f"tests.{number}.from")
-        _known(test.target.member, known, f"tests.{number}.to")
+        _known(test.source.member, known, f"tests.{number}.from", manifest.groups)
+        _known(test.target.member, known, f"tests.{number}.to", manifest.groups)
 
 
-def _known(name: str, known: set[str], where: str) -> None:
-    if name not in known:
-        raise InvalidInput(f"'{name}' is not a member of the network", where=where, remedy=meant(name, known))
+def _known(name: str, known: set[str], where: str, groups: Iterable[str] = ()) -> None:
+    if name in known:
+        return
+    remedy = meant(name, known)
+    if name in groups:
+        remedy = "It is a group: name its members one by one"
+    elif name in ("ingress", "egress") and where.startswith("members."):
+        remedy = "It belongs under a member: look at how far it is indented"
+    raise InvalidInput(f"'{name}' is not a member of the network", where=where, remedy=remedy)

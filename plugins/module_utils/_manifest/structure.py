@@ -64,7 +64,7 @@ class Structure:
         if "$ref" in schema:
             return self._reference(_name_of(schema))
         if "anyOf" in schema:
-            return self._by_kind(schema)
+            return self._by_kind(schema, name)
         if schema["type"] == "object":
             return self._map(schema)
         return self._list(schema) if schema["type"] == "array" else self._text(schema, name)
@@ -74,11 +74,11 @@ class Structure:
             self._named[name] = self._made(self._schema["$defs"][name], name)
         return self._named[name]
 
-    def _by_kind(self, schema: Mapping[str, Any]) -> Check:
+    def _by_kind(self, schema: Mapping[str, Any], named: str) -> Check:
         """Alternatives that differ in their type, so that a mistake is told of the one that was meant."""
         branches: dict[type, Check] = {}
         explains: list[Explain] = []
-        for option, name in self._options(schema["anyOf"], ""):
+        for option, name in self._options(schema["anyOf"], named):
             kind = _KINDS[option["type"]]
             if kind in branches:
                 raise ValueError(f"the schema has two alternatives of type {option['type']}")
@@ -146,7 +146,7 @@ class Structure:
             if len(value) > most:
                 raise _Wrong(f"has {len(value)} items, at most {most} are allowed")
             if len(value) < least:
-                raise _Wrong("is empty", "Name at least one, or remove the rule")
+                raise _Wrong("is empty", "Name at least one")
             seen: set[str] = set()
             for index, item in enumerate(value):
                 try:
@@ -198,7 +198,16 @@ def _one_of(words: tuple[str, ...]) -> Check:
 
 
 def _mistyped(wanted: str, value: Any) -> _Wrong:
-    return _Wrong(f"{_WANTED[wanted]}, not {shown(value)}", _EMPTY[wanted] if value is None else "")
+    remedy = ""
+    if value is None:
+        remedy = _EMPTY[wanted]
+    elif wanted == "array" and isinstance(value, dict):
+        remedy = "Begin each item with '- '"
+    elif wanted == "array" and isinstance(value, str):
+        remedy = f"Write [{fields.printable(value)}]"
+    elif wanted == "object" and isinstance(value, list):
+        remedy = "Write its parts as 'name: …', without '- ' before them"
+    return _Wrong(f"{_WANTED[wanted]}, not {shown(value)}", remedy)
 
 
 def _name_of(schema: Mapping[str, Any]) -> str:
@@ -218,4 +227,4 @@ def shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return f"the number {str(value)[:20]}" if abs(value) < 1e18 else "a number"
-    return {dict: "a map", list: "a list", type(None): "nothing"}.get(type(value), "something else")
+    return {dict: "a map", list: "a list", type(None): "null"}.get(type(value), "something else")

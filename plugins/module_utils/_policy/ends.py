@@ -57,8 +57,8 @@ def names_of(manifest: Manifest, network: Network) -> frozenset[str]:
 def _check_member(manifest: Manifest, network: Network, member: str, where: str) -> None:
     known = network.members if network.members is not None else names_of(manifest, network)
     if member not in known:
-        what = "is not a member of the network" if network.members is not None else "is no member that it names"
-        raise InvalidInput(f"'{fields.printable(member)}' {what}", where=where, remedy=meant(member[:40], known))
+        whose = "not a member of the network" if network.members is not None else "no member that the manifest names"
+        raise InvalidInput(f"'{fields.printable(member)}' is {whose}", where=where, remedy=meant(member[:40], known))
 
 
 def _has_rules(manifest: Manifest, subject: Subject) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from .._chain.model import NetworkRecord
 from .._common.errors import InvalidInput
 from .._common.ids import EndpointId
-from .._manifest.icmp import BEGINNING
+from .._manifest.icmp import BEGINNING, written
 from .._manifest.model import Manifest, MemberPeer, PolicyTest, Range, RangePeer, Rules
 from .._manifest.names import str_of
 from .._manifest.schema import within
@@ -56,7 +56,7 @@ def _check_tests(manifest: Manifest, record: NetworkRecord, work: int) -> int:
                             "take too much work to decide", where="tests", remedy="Use fewer tests, or fewer CIDRs"
                         )
                     for kind in _kinds(test):
-                        _check(test, where, egress.decisions(kind), ingress.decisions(kind))
+                        _check(test, where, kind, egress, ingress)
     return work
 
 
@@ -109,21 +109,22 @@ class _Side:
     def __init__(
         self, manifest: Manifest, test: PolicyTest, side: str, own: Endpoint, other: Endpoint, network: Range
     ) -> None:
-        self._manifest, self._test, self._side = manifest, test, side
+        self._manifest, self._test, self.name = manifest, test, side
+        self.other = test.target if side == "egress" else test.source
         self._source, self._target = (own, other) if side == "egress" else (other, own)
         entry = policy_of(manifest, own)
         terms = list(_peers(getattr(entry[1], side))) if entry is not None else []
         ranges = [each for term in terms if isinstance(term, RangePeer) for each in (term.range, *term.excepted)]
-        self._cells = list(_cells(ranges, network))
+        self.cells = list(_cells(ranges, network))
         excepted = sum(len(term.excepted) for term in terms if isinstance(term, RangePeer))
-        self.work = len(self._cells) * (len(terms) + excepted + 1) * len(_kinds(test))
+        self.work = len(self.cells) * (len(terms) + excepted + 1) * len(_kinds(test))
 
     def decisions(self, port: int | None) -> list[SideDecision]:
         """What the side says of flows to ``port``, or of ICMP of that type."""
         said = []
-        for address in self._cells:
+        for address in self.cells:
             packet = Packet(address, address, self._test.port.protocol, port)
-            said.append(getattr(decide(self._manifest, self._source, self._target, packet), self._side))
+            said.append(getattr(decide(self._manifest, self._source, self._target, packet), self.name))
         return said
 
 
@@ -139,22 +140,27 @@ def _cells(ranges: Iterable[Range], network: Range) -> Iterator[Address]:
     return (make(start) for start in sorted(starts) if first <= start <= last)
 
 
-def _check(test: PolicyTest, where: str, egress: list[SideDecision], ingress: list[SideDecision]) -> None:
+def _check(test: PolicyTest, where: str, kind: int | None, egress: _Side, ingress: _Side) -> None:
     if test.expected:
-        for side, said in (("egress", egress), ("ingress", ingress)):
-            refused = next((one for one in said if not one.permitted), None)
-            if refused is not None:
-                _fail(test, where, side, refused)
-    elif any(one.permitted for one in egress):
-        permitting = next((one for one in ingress if one.permitted), None)
-        if permitting is not None:
-            _fail(test, where, "ingress", permitting)
+        for side in (egress, ingress):
+            _fail(test, where, kind, side, False)
+    elif any(one.permitted for one in egress.decisions(kind)):
+        _fail(test, where, kind, ingress, True)
 
 
-def _fail(test: PolicyTest, where: str, side: str, decided: SideDecision) -> None:
+def _fail(test: PolicyTest, where: str, kind: int | None, side: _Side, permitted: bool) -> None:
+    """Raises InvalidInput if the side somewhere says ``permitted``, which isn't expected."""
+    said = side.decisions(kind)
+    found = next((number for number, one in enumerate(said) if one.permitted is permitted), None)
+    if found is None:
+        return
     expected = "allow" if test.expected else "deny"
+    # Where the test is about every type of ICMP, the one that fails it; and where it depends, the address.
+    of = f" to {written(test.port.protocol, kind)}" if kind is not None and test.port.first is None else ""
+    if any(one.permitted is not permitted for one in said):
+        of += f", where {str_of(side.other)} has an address like {side.cells[found]}"
     raise InvalidInput(
-        f"expects {expected} from {str_of(test.source)} to {str_of(test.target)}, but {side} says "
-        f"{'allow' if decided.permitted else 'deny'} ({decided.place or decided.why})",
+        f"expects {expected} from {str_of(test.source)} to {str_of(test.target)}, but {side.name} says "
+        f"{'allow' if permitted else 'deny'}{of} ({said[found].place or said[found].why})",
         where=where,
     )

@@ -33,6 +33,7 @@ UNSAID = (
     "is the range of routes",
     "ends before it starts",
     "is not in its usual form",
+    "is an address within a range",
     "must be a range like",  # 300.0.0.0/8, 10.0.0.0/99
     "IPv4-mapped",
     "lies outside of",

@@ -52,7 +52,7 @@ def test_gains_and_losses_are_a_difference_of_their_own() -> None:
         "-web -> db loses tcp/22",
         "+db -> web gains tcp/80 (IPv4 only, for some addresses)",
         "+web -> db gains icmp",
-        "+web -> 192.0.2.0/24 gains icmp, tcp/5432",
+        "+web -> 192.0.2.0/24 gains tcp/5432, icmp",
     ]
     assert result["reachability"]["loses"] == [
         {"from": "web", "to": "db", "ports": ["tcp/22"], "family": "both", "addresses": "all"}

@@ -208,11 +208,11 @@ RULES = {
         # web may be given an address in the denied range, so neither can be promised.
         (
             {"from": "web", "to": "db", "port": "tcp/5432", "expected": "allow"},
-            "ingress says deny (members.db.ingress.deny.0)",
+            "ingress says deny, where web has an address like 100.64.3.0 (members.db.ingress.deny.0)",
         ),
         (
             {"from": "web", "to": "db/1", "port": "tcp/5432", "expected": "deny"},
-            "ingress says allow (members.db.ingress.allow.0)",
+            "ingress says allow, where web has an address like 100.64.0.0 (members.db.ingress.allow.0)",
         ),
         (
             {"from": "web", "to": "db/2", "port": "tcp/5432", "expected": "deny"},
