@@ -28,7 +28,7 @@ from .._manifest.model import Range
 from .boxes import union
 from .endpoints import Address, Endpoints
 from .entrances import Local, Neighbours
-from .prefixes import NEVER, cidrs, partition, span_of
+from .prefixes import NEVER, elements, partition, span_of
 from .ruleset import Set
 
 _KINDS = {4: "ipv4_addr", 6: "ipv6_addr"}
@@ -58,7 +58,7 @@ def carried_sets(
             f'"{each.interface}" . {network}': ""
             for each in local
             if each.carries
-            for network in cidrs((span for range_ in each.carries for span in parts.get(range_, ())), version)
+            for network in elements((span for range_ in each.carries for span in parts.get(range_, ())), version)
         }
         within = [range_ for each in local for range_ in each.carries if range_ in parts]
         taken = _inside(_of_family([*_addresses(endpoints), *routing.hosts], version), within) if within else []
@@ -69,7 +69,7 @@ def carried_sets(
         sets[f"untunnelled{version}"] = Set(
             "set",
             f"type {kind}; flags interval;",
-            {str(each): "" for each in cidrs([*away, *map(span_of, NEVER[version])], version)},
+            dict.fromkeys(elements([*away, *map(span_of, NEVER[version])], version), ""),
         )
         sets[f"here{version}"] = _plain(kind, _of_family([*mine, *neighbours.own], version))
     return sets

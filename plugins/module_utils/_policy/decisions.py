@@ -12,7 +12,7 @@ from .classes import Classes, written
 from .endpoints import Endpoints
 from .evaluate import policy_of
 from .matching import MAX_ELEMENTS, matches, too_large
-from .prefixes import cidrs, partition
+from .prefixes import elements, partition
 from .remainders import pieces
 from .ruleset import Chain, Set
 
@@ -120,4 +120,4 @@ def _class_of(address: str, prefix: str) -> Chain:
 
 def _routed(manifest: Manifest, endpoints: Endpoints, version: int) -> dict[str, str]:
     parts = partition((route.range for route in manifest.routes), endpoints.ranges, version)
-    return {str(network): "" for network in cidrs((span for spans in parts.values() for span in spans), version)}
+    return dict.fromkeys(elements((span for spans in parts.values() for span in spans), version), "")

@@ -71,6 +71,19 @@ def cidrs(spans: Iterable[Span], version: int) -> tuple[Range, ...]:
     return tuple(_cidrs(union(spans), make))
 
 
+def elements(spans: Iterable[Span], version: int) -> tuple[str, ...]:
+    """These spans as nft writes elements of interval sets, ascending: a CIDR where it is one, else both ends."""
+    make: type[Address] = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    return tuple(_element(*span, make) for span in union(spans))
+
+
+def _element(first: int, last: int, make: type[Address]) -> str:
+    size = last - first + 1
+    if size & (size - 1) == 0 and first % size == 0:
+        return f"{make(first)}/{(32 if make is ipaddress.IPv4Address else 128) - size.bit_length() + 1}"
+    return f"{make(first)}-{make(last)}"
+
+
 def _cidrs(spans: Sequence[Span], make: type[Address]) -> Iterator[Range]:
     for first, last in spans:
         yield from ipaddress.summarize_address_range(make(first), make(last))

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interpreter import Interpreter
+from interpreter import Interpreter, _interval
 from manifests import endpoints
 
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Range, Route
@@ -122,8 +122,11 @@ def guard(ranges: list[str], carries: list[str], elsewhere: list[str], own: tupl
 
 
 def holds(ruleset: Ruleset, name: str, address: str) -> bool:
-    listed = (ipaddress.ip_network(each.rpartition(" ")[2]) for each in ruleset.sets[name].elements)
-    return any(ipaddress.ip_address(address) in network for network in listed)
+    return any(first <= int(ipaddress.ip_address(address)) <= last for first, last in spans_in(ruleset, name))
+
+
+def spans_in(ruleset: Ruleset, name: str) -> list[tuple[int, int]]:
+    return [_interval(each.rpartition(" . ")[2]) for each in ruleset.sets[name].elements]
 
 
 def test_a_carrier_sends_from_what_it_carries_and_not_from_what_another_has_a_longer_prefix_for() -> None:
@@ -187,12 +190,7 @@ def test_no_two_elements_overlap(ranges: list[Range], data: Any) -> None:
     elsewhere = [each for each in ranges if each not in carries]
     found = guard([str(each) for each in ranges], [str(each) for each in carries], [str(each) for each in elsewhere])
     for name in ("routed4", "routed6", "carried4", "carried6", "untunnelled4", "untunnelled6"):
-        listed = (
-            [ipaddress.ip_network(each.rpartition(" ")[2]) for each in found.sets[name].elements]
-            if (name in found.sets)
-            else []
-        )
-        spans = sorted(map(span_of, listed))
+        spans = sorted(spans_in(found, name))
         assert all(one[1] < two[0] for one, two in itertools.pairwise(spans)), name
 
 
