@@ -30,7 +30,13 @@ def test_every_team_finds_its_paths_as_predicted(story: Story) -> None:
 def unrepaired(story: Story) -> Iterator[str]:
     """provider1, where nothing repairs the firewall until the test is over."""
     host = story.providers[0]
-    story.lab.execute(host, ["systemctl", "stop", *_REPAIRERS, "avpn-fastpath.service"])
+    story.lab.execute(host, ["systemctl", "stop", *_REPAIRERS])
+
+    def idle() -> bool:
+        command = ["systemctl", "is-active", "avpn-fastpath.service", "avpn-reconcile.service"]
+        return set(story.lab.execute(host, command, check=False).stdout.split()) <= {"inactive", "failed"}
+
+    observing.eventually(idle, "the runs under way end")
     yield host
     story.lab.execute(host, ["systemctl", "start", *_REPAIRERS])
     story.lab.execute(host, ["systemctl", "start", "avpn-fastpath.service"])

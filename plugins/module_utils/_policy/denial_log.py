@@ -42,7 +42,7 @@ def add_log(log: DenialLog, chains: dict[str, Chain], counters: frozenset[str]) 
             f"{rule.removesuffix(refusal)}goto {own}" if rule.endswith(refusal) else rule for rule in chain.rules
         )
         chains[name] = Chain(rules, chain.hook)
-        line = f"network={log.network} member={member} side={side} "
+        line = f"network={log.network} member={member} side={side}"
         chains[own] = Chain(
             (f'limit name "{limit}" log prefix "{line}" group {GROUP} snaplen {_SNAPLEN}', refusal),
         )

@@ -60,7 +60,7 @@ class Units:
 def test_lines_name_the_network_as_the_tenant_does_and_by_its_id() -> None:
     network = planned(5)
     assert network.firewall.limits == {"log5": "rate 5/second burst 5 packets ;"}
-    assert f'log prefix "network=prod/{network.network[:8]} member=web side=egress "' in str(network.firewall.chains)
+    assert f'log prefix "network=prod/{network.network[:8]} member=web side=egress"' in str(network.firewall.chains)
     assert planned(0).firewall.limits == {}
     assert "log prefix" not in str(planned(0).firewall.chains)
 

@@ -66,8 +66,8 @@ def test_logging_changes_nothing_but_how_a_refusal_is_written(staged: bool) -> N
 def test_a_line_says_network_member_and_side_and_fits_into_the_kernels_prefix() -> None:
     loud = compiled(DenialLog(f"{LONG}/0123abcd", 5))
     prefixes = {chain.rules[0].split('"')[3] for name, chain in loud.chains.items() if name.startswith("d_")}
-    assert f"network={LONG}/0123abcd member=db/2 side=ingress " in prefixes
-    assert f"network={LONG}/0123abcd member={LONG}/65535 side=egress " in prefixes
+    assert f"network={LONG}/0123abcd member=db/2 side=ingress" in prefixes
+    assert f"network={LONG}/0123abcd member={LONG}/65535 side=egress" in prefixes
     assert max(map(len, prefixes)) < 127  # NF_LOG_PREFIXLEN
 
 
