@@ -11,7 +11,7 @@ from typing import Any
 
 from .._chain.model import NetworkRecord
 from .._common.errors import InvalidInput
-from .._manifest import content
+from .._manifest import source
 from .._manifest.model import Manifest
 from .._manifest.store import check_content
 from .._peer.paths import Paths
@@ -26,31 +26,41 @@ from .rules import endpoints_of
 def run(params: Mapping[str, Any]) -> dict[str, Any]:
     """The module's result for ``exit_json``. Raises the AvpnError family."""
     choice = asked(params["from"], params["to"], params["port"])
-    document, lines = _read(params, "content", "src")
-    against, _unused = _read(params, "against", "against_src")
-    before = None if against is None else manifest_of(against)
+    asking, against = _read(params, "content", "src"), _read(params, "against", "against_src")
+    before = None if against.document is None else _parsed(against)
     version: int | None = None
-    if document is not None and params["network"] is None:
-        manifest, network = manifest_of(document), network_in(params["cidr"])
+    if asking.document is not None and params["network"] is None:
+        manifest, network = _parsed(asking), network_in(params["cidr"])
     else:
         record, running, version, network = _on_host(Paths(Path(params["root"])), params["network"], params["owner"])
-        if document is None:
+        if asking.document is None:
             manifest = running if running is not None else Manifest()
         else:
-            manifest = check_content(document, record)
+            with asking.named():
+                manifest = check_content(asking.document, record)
             before = before or running or Manifest()
-    told = answer(manifest, network, choice, before=before, lines=lines)
+    told = answer(manifest, network, choice, before=before, lines=asking.lines)
     return {**told, "version": version, "endpoints": len(network.endpoints)}
 
 
-def _read(params: Mapping[str, Any], option: str, file: str) -> tuple[Any, Mapping[str, int]]:
+def _read(params: Mapping[str, Any], option: str, file: str) -> source.Source:
+    """A manifest as it was given, with its lines if it is a file; without a document, if it wasn't given."""
     if params[file] is None:
-        return params[option], {}
+        return source.Source(params[option])
     try:
-        text = Path(params[file]).read_bytes()
+        with Path(params[file]).open("rb") as opened:
+            text = opened.read(source.MAX_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"can't be read: {error.strerror}", where=f"{file} {params[file]}") from error
-    return content.load_yaml(text, where=params[file]), {}
+    read = source.load(text, where=params[file])
+    if read.document is None:
+        raise InvalidInput("is empty", where=params[file], remedy="Write {} for a manifest that permits nothing")
+    return read
+
+
+def _parsed(read: source.Source) -> Manifest:
+    with read.named():
+        return manifest_of(read.document)
 
 
 def _on_host(

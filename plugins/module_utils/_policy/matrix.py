@@ -193,12 +193,9 @@ def _told(sets: dict[int, tuple[Ports, Ports]]) -> Grants:
 
 def _families(sets: dict[int, Ports], *, everywhere: bool) -> Iterator[Grant]:
     """What is so over both IP versions, and over one alone. Each has its own ICMP, which is never over one alone."""
-    if len(sets) == 1:
-        ports = next(each for each in sets.values())
-        if ports:
+    if len(sets) < 2:
+        for ports in filter(None, sets.values()):
             yield Grant(ports, None, everywhere)
-        return
-    if not sets:
         return
     four, six = sets[4], sets[6]
     own4, own6 = intersect(four, whole("icmp")), intersect(six, whole("icmpv6"))

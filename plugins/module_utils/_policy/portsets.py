@@ -19,6 +19,7 @@ Ports = tuple[Span, ...]  # ascending, neither overlapping nor touching
 NONE: Ports = ()
 ALL: Ports = (ALL_PORTS,)
 
+_ORDER = ("tcp", "udp", "sctp", "icmp", "icmpv6")  # in which people read them
 _OTHER = 255 * 65536  # stands for every protocol that only ``any`` covers: they are always permitted together
 
 
@@ -66,8 +67,8 @@ def written(ports: Ports) -> list[str]:
 
 
 def _terms(ports: Ports) -> Iterator[str]:
-    for protocol, number in PROTOCOLS.items():
-        base = number * 65536
+    for protocol in _ORDER:
+        base = PROTOCOLS[protocol] * 65536
         inside = intersect(ports, whole(protocol))
         if protocol in icmp.BEGINNING:
             types = list(icmp.BEGINNING[protocol].values())

@@ -91,7 +91,7 @@ def members_subjects(member: str, told: frozenset[int], cuts: Cuts) -> Iterator[
     """The subjects of a member whose leases ``told`` are told apart."""
     for gseq in sorted(told):
         yield from cuts.split(f"{member}/{gseq}", member, gseq, frozenset({gseq}).__contains__)
-    rest = next(number for number in range(1, len(told) + 2) if number not in told)
+    rest = min(set(range(1, len(told) + 2)) - told)
     yield from cuts.split(f"{member}/*" if told else member, member, rest, lambda number: number not in told)
 
 

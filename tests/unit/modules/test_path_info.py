@@ -57,17 +57,17 @@ def test_a_refused_path_is_explained_with_lines_and_with_what_to_change(policy: 
     assert (told["changed"], told["permitted"]) == (False, False)
     (path,) = told["paths"]
     assert path["egress"] == [
-        {"permitted": True, "place": "members.web.egress.allow.1", "line": None, "why": "allow rule", "addresses": []}
+        {"permitted": True, "place": "members.web.egress.allow.1", "line": 6, "why": "allow rule", "addresses": []}
     ]
     assert path["remove"] == [
-        {"where": "members.db.ingress.deny.0", "line": None, "rule": {"peers": "any", "ports": "tcp/22"}}
+        {"where": "members.db.ingress.deny.0", "line": 12, "rule": {"peers": "any", "ports": "tcp/22"}}
     ]
     assert (path["add"], path["also"]) == ([], [])
     assert told["text"] == [
         "web -> db tcp/22: not permitted",
-        "  web may send: members.web.egress.allow.1",
-        "  db may not receive: members.db.ingress.deny.0",
-        "  to permit it, remove or narrow members.db.ingress.deny.0: {peers: any, ports: tcp/22}",
+        "  web may send: members.web.egress.allow.1 (line 6)",
+        "  db may not receive: members.db.ingress.deny.0 (line 12)",
+        "  to permit it, remove or narrow members.db.ingress.deny.0 (line 12): {peers: any, ports: tcp/22}",
     ]
 
 
@@ -117,7 +117,7 @@ def test_what_a_change_permits_beyond_what_is_asked(policy: pathlib.Path) -> Non
         ({"from": "wep"}, "from: 'wep' is no member that the manifest names. Did you mean 'web'?"),
         ({"port": "any"}, "port: must be one port, icmp or icmpv6"),
         ({"port": "tcp/80-90"}, "port: must be one port, icmp or icmpv6"),
-        ({"cidr": "100.64.0.1/24"}, "cidr: is not in its usual form. Write 100.64.0.0/24"),
+        ({"cidr": "100.64.0.1/24"}, "cidr: is an address within a range. Write 100.64.0.0/24"),
         ({"against": {"member": {}}}, "member: is not a known field. Did you mean 'members'?"),
         ({"against_src": "/nonexistent"}, "against_src /nonexistent: can't be read: No such file or directory"),
     ],
@@ -126,6 +126,17 @@ def test_bad_options(policy: pathlib.Path, options: dict[str, Any], message: str
     told = run_module("path_info", src=str(policy), **options)
     assert told["failed"]
     assert told["msg"] == message
+
+
+def test_mistakes_in_a_file_are_told_with_their_lines(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "policy.yml"
+    for text, message in (
+        ("members:\n  web: {ingres: {}}\n", f"{path} line 2: members.web.ingres: is not a known field"),
+        ("", f"{path}: is empty. Write {{}} for a manifest that permits nothing"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        assert run_module("path_info", src=str(path))["msg"].startswith(message)
+        assert run_module("path_info", content={}, against_src=str(path))["msg"].startswith(message)
 
 
 @pytest.fixture
