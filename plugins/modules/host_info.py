@@ -85,6 +85,8 @@ networks:
         - C(staged) in it is what the manifest's staged part would have refused of what passed, in flows. C(since), the
           version of the manifest since which that is counted. C(would_refuse), each with C(who) (entry of the
           manifest), C(side) and C(flows). Null if nothing is staged.
+        - C(routes) in it are the ranges outside that members carry traffic to, each with the endpoint that does, null
+          if none does. C(notes) is what was left out of the plan, and why.
       type: dict
     frame:
       description:

@@ -96,6 +96,7 @@ def save(
             }
             for item in plan.attachments
         },
+        "routes": {str(each.range): str(each.carrier.endpoint) if each.carrier else None for each in plan.routes},
         "notes": list(plan.notes),
         "refused": before.get("refused") if before else None,
         "staged": before.get("staged") if before else None,

@@ -88,6 +88,7 @@ def table(found: dict[str, Any]) -> list[str]:
             which = f"voter {one['voter']} {one['what']}, of {_pair(one['ledger'])}"
             lines.append(f"problem: {_called(network, state)}: {which}; not counted")
         lines += [f"problem: {_called(network, state)}: {line}" for line in _frame(state.get("frame"))]
+        lines += [f"note of {_called(network, state)}: {note}" for note in (state["applied"] or {}).get("notes", ())]
         lines += [f"refused in {_called(network, state)}: {line}" for line in _refused(state["applied"])]
         lines += [f"staged in {_called(network, state)}: {line}" for line in _staged(state["applied"])]
     for problem in (found["runs"][0].get("problems") or ()) if found["runs"] else ():

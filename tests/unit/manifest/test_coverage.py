@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.akash.avpn.plugins.module_utils._chain.model import HostRecord
+from ansible_collections.akash.avpn.plugins.module_utils._chain.model import HostRecord, NetworkRecord
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.coverage import addresses_of, check_routes
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_hosts
 
-OWN = (ipaddress.ip_network("100.64.0.0/16"), ipaddress.ip_network("fd00:1::/64"))
+OWN = (ipaddress.IPv4Network("100.64.0.0/16"), ipaddress.ip_network("fd00:1::/64"))
 HOST = HostRecord(NodeId("akash1p", "host1"), "203.0.113.1", 7022, "", "", "", "", "203.0.113.2", "2001:db8:7::3", 7946)
 
 
@@ -66,3 +67,11 @@ def test_staged_routes_are_held_to_the_same() -> None:
     document = {"staged": {"routes": [{"range": "203.0.113.0/24", "via": "gateway"}]}}
     with pytest.raises(InvalidInput, match=r"^staged\.routes\.0\.range: holds 203\.0\.113\.1"):
         check_routes(parse(document), OWN, addresses_of([HOST]))
+
+
+def test_at_hand_in_the_hosts_of_today_are_looked_at() -> None:
+    record = NetworkRecord("akash1q", "prod", OWN[0], {"gateway": 1}, None)
+    routed = parse({"routes": [{"range": "203.0.113.0/24", "via": "gateway"}]})
+    check_hosts(routed, record, [])
+    with pytest.raises(InvalidInput, match=r"holds 203\.0\.113\.1, an address of the host akash1p/host1"):
+        check_hosts(routed, record, [HOST])

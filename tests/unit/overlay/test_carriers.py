@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +17,11 @@ import pytest
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import HostRecord, View
 from ansible_collections.akash.avpn.plugins.module_utils._common.ids import EndpointId, NodeId
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest, Route
-from ansible_collections.akash.avpn.plugins.module_utils._overlay import endpoints, gateway, names, resolver
+from ansible_collections.akash.avpn.plugins.module_utils._overlay import endpoints, gateway, names, resolver, state
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.model import HostPlan, NetworkPlan
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.netns import Link, Seen
 from ansible_collections.akash.avpn.plugins.module_utils._overlay.netns import Route as KernelRoute
+from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
 from ansible_collections.akash.avpn.tests.unit.overlay.builders import World, node, open_manifest, slot
 from ansible_collections.akash.avpn.tests.unit.overlay.test_plan import only, planned
 
@@ -321,3 +324,12 @@ def test_a_default_route_fits_into_the_option() -> None:
     plan = on(World(), 1, manifest(("0.0.0.0/0", "api", "default")))
     missing = [each for each in plan.attachments[0].reaches if str(each) not in told]
     assert missing == []
+
+
+def test_who_carries_is_on_record(tmp_path: Path) -> None:
+    plan = on(World(), 1, manifest(("10.9.0.0/16", "api"), ("10.8.0.0/16", "nobody")))
+    paths = Paths(tmp_path)
+    state.save(paths, plan, {}, {}, 1000)
+    told = json.loads((paths.applied / f"{plan.network}.json").read_bytes())
+    assert told["routes"] == {"10.9.0.0/16": "api/1/0", "10.8.0.0/16": None}
+    assert told["notes"] == ["route 10.8.0.0/16: nobody has no live endpoint to carry it"]
