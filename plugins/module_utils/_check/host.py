@@ -20,14 +20,16 @@ from .._common.errors import AvpnError, InvalidInput
 from .._common.ids import EndpointId, NodeId
 from .._manifest.model import Manifest
 from .._overlay import netns, state
-from .._overlay.inputs import load_inputs, make_host, make_plan
+from .._overlay.firewalls import place_of
+from .._overlay.inputs import load_inputs, make_plan
 from .._overlay.names import namespace, workload_path
 from .._overlay.rules import endpoints_of
+from .._overlay.trying import put
 from .._peer import drop, versions
 from .._peer.gather import client
 from .._peer.paths import Paths
 from .._policy.endpoints import Endpoints
-from .._policy.nft import counters, plan_ruleset
+from .._policy.nft import counters
 from . import report
 from .compare import Path, look
 from .probes import Port, choose
@@ -107,14 +109,13 @@ class _Turn:
         self._paths = paths
         self._network = network
         self._plan = plan.networks[network]
-        host = make_host(self._inputs)
-        short = host.registry.read()[network].short
+        short = self._inputs.registry.read()[network].short
         self._namespace = namespace(short)
-        self.state_file = host.run_directory(short) / "firewall.json"
+        place = place_of(paths, network, short)
+        self.state_file = place.state
         self.stamp = _stamp(self.state_file)
-        change = plan_ruleset(self._namespace, self._plan.firewall, self.state_file)
-        self.differs = bool(change)
-        self._foreign = change.before is None
+        self._put = put(place, self._plan.firewall, time.time(), check=True)
+        self.differs = bool(self._put.change)
 
     def run(self, wish: Wish) -> tuple[dict[str, Any], list[Path]]:
         plan = self._plan
@@ -158,13 +159,17 @@ class _Turn:
         notes = [f"{endpoint} was left out: its workload isn't there" for endpoint in missing]
         if left_out:
             notes.append(f"a sample: {left_out} pairs of endpoints were left out")
-        if self.differs and self._foreign:
+        if self.differs and self._put.change.before is None:
             notes.append(
                 "the firewall in the kernel isn't what was loaded last: it was changed by hand, or loading was"
                 " interrupted. The next apply loads it anew"
             )
         elif self.differs:
             notes.append("the firewall isn't yet what manifest and ledger say; a reconciliation applies it")
+        if self._put.refused:
+            notes.append(
+                f"the rules are inside the frame of before: the new one was rolled back, because {self._put.refused}"
+            )
         if shown.get("manifest") != plan.manifest:
             notes.append(f"enforced here is manifest {shown.get('manifest')}, held is {plan.manifest}")
         return notes
