@@ -24,6 +24,7 @@ from .._policy.refusals import EGRESS, INGRESS, counter
 FAMILIES = (4, 6)
 ECHO = {4: "icmp", 6: "icmpv6"}
 _CANDIDATES = 48  # ports of a pair and protocol that are looked at: hostile manifests name many
+_DECISIONS = 5000  # beyond, the first candidate has to do
 _UNNAMED = 9  # discard (RFC 863): what is tried where no rule names a port
 _PORT = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})", re.ASCII)
 
@@ -82,34 +83,55 @@ def choose(
         taken = sorted(kept, key=lambda pair: (pair[0].id, pair[1].id))
     else:
         taken = pairs
-    probes = [probe for source, target in taken for probe in _of_pair(manifest, endpoints, source, target, asked)]
+    work = _Work(manifest, endpoints)
+    probes = [probe for source, target in taken for probe in _of_pair(work, source, target, asked)]
     return probes[:most], len(pairs) - len(taken)
 
 
-def _of_pair(
-    manifest: Manifest, endpoints: Endpoints, source: Endpoint, target: Endpoint, asked: tuple[Port | None, ...] | None
-) -> Iterator[Probe]:
+class _Work:
+    """Decides, and knows when it has been enough: each decision goes through all rules of two entries, and a hostile
+    manifest has many."""
+
+    def __init__(self, manifest: Manifest, endpoints: Endpoints) -> None:
+        self._manifest = manifest
+        self._endpoints = endpoints
+        self._left = _DECISIONS
+
+    @property
+    def enough(self) -> bool:
+        return self._left <= 0
+
+    def make(self, source: Endpoint, target: Endpoint, family: int, port: Port | None) -> Probe:
+        self._left -= 1
+        return make(self._manifest, self._endpoints, source, target, family, port)
+
+    def candidates(self, source: Endpoint, target: Endpoint, protocol: str) -> list[int]:
+        return _candidates(self._manifest, source, target, protocol)
+
+
+def _of_pair(work: _Work, source: Endpoint, target: Endpoint, asked: tuple[Port | None, ...] | None) -> Iterator[Probe]:
     for family in FAMILIES:
         if asked is None:
-            yield make(manifest, endpoints, source, target, family, None)
+            yield work.make(source, target, family, None)
             for protocol in ("tcp", "udp"):
-                yield from _chosen(manifest, endpoints, source, target, family, protocol)
+                yield from _chosen(work, source, target, family, protocol)
         else:
             for port in asked:
-                yield make(manifest, endpoints, source, target, family, port)
+                yield work.make(source, target, family, port)
 
 
-def _chosen(
-    manifest: Manifest, endpoints: Endpoints, source: Endpoint, target: Endpoint, family: int, protocol: str
-) -> Iterator[Probe]:
+def _chosen(work: _Work, source: Endpoint, target: Endpoint, family: int, protocol: str) -> Iterator[Probe]:
     """One that is permitted, one that isn't; either may be missing. TCP is tried at least once."""
-    numbers = _candidates(manifest, source, target, protocol)
-    if not numbers and protocol != "tcp":
-        return
-    tried = [make(manifest, endpoints, source, target, family, (protocol, n)) for n in numbers or [_UNNAMED]]
-    permitted = next((probe for probe in tried if probe.permitted), None)
-    refused = next((probe for probe in tried if not probe.permitted), None)
-    yield from (probe for probe in (permitted, refused) if probe is not None)
+    numbers = work.candidates(source, target, protocol)
+    if not numbers and protocol == "tcp":
+        numbers = [_UNNAMED]
+    found: dict[bool, Probe] = {}
+    for number in numbers:
+        probe = work.make(source, target, family, (protocol, number))
+        found.setdefault(probe.permitted, probe)
+        if len(found) == 2 or work.enough:
+            break
+    yield from (found[permitted] for permitted in (True, False) if permitted in found)
 
 
 def make(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.akash.avpn.plugins.module_utils._check import probes as probes_module
 from ansible_collections.akash.avpn.plugins.module_utils._check import report
 from ansible_collections.akash.avpn.plugins.module_utils._check.compare import DROPPED, PASSED, UNKNOWN, Path, look
 from ansible_collections.akash.avpn.plugins.module_utils._check.probes import Probe, choose, parse_port
@@ -20,6 +21,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.ids import Endp
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoint, Endpoints
+from ansible_collections.akash.avpn.plugins.module_utils._policy.evaluate import evaluate
 
 
 def endpoint(member: str, number: int, gseq: int = 1) -> Endpoint:
@@ -112,6 +114,24 @@ def test_a_manifest_that_names_every_port_is_looked_at_in_part() -> None:
     ]
     probes, _left = choose(parse({"members": {"web": {"egress": {"allow": rules}}}}), ALL, [WEB], most=1000)
     assert len(probes) < 40
+
+
+def test_hostile_manifests_cost_a_bounded_number_of_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def counted(*given: Any) -> Any:
+        asked.append(given)
+        return evaluate(*given)
+
+    monkeypatch.setattr(probes_module, "evaluate", counted)
+    # Forty ports that nobody permits: each pair would ask for all of them, in vain.
+    rules = [{"peers": "db", "ports": [f"{protocol}/{n * 10}" for n in range(1, 41)]} for protocol in ("tcp", "udp")]
+    closed = parse({"members": {"web": {"egress": {"deny": rules}}}})
+    many = Endpoints([endpoint("web", number, number) for number in range(1, 60)])
+    probes, _left = choose(closed, many, many, most=1000)
+    assert len(asked) <= 5000 + 1000
+    assert {probe.what for probe in probes} >= {"icmp", "tcp/10", "udp/10"}
+    assert len(probes) == 600
 
 
 # --- what is made of it
