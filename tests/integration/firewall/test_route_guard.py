@@ -58,10 +58,10 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassiveWire]:
             made.place(one if name in ("web", "api") else two, Endpoint(EndpointId(name, 1, 0), ipv4, ipv6, name))
         made.join(one, two)
         for site, name, ranges in ((one, "api", API), (two, "exit", EXIT)):
-            carrier = next(each for each in site.workloads if each.endpoint.id.member == name)
-            made.lead(ranges, carrier)
+            place = [each.endpoint.id.member for each in site.workloads].index(name)
+            made.lead(ranges, site.workloads[place])
             carries = tuple(map(ipaddress.ip_network, ranges))
-            site.workloads[site.workloads.index(carrier)] = dataclasses.replace(carrier, carries=carries)
+            site.workloads[place] = dataclasses.replace(site.workloads[place], carries=carries)
         yield made
 
 
