@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import sys
 
@@ -172,6 +173,27 @@ def test_a_caller_that_has_to_come_back_is_waited_for(working: list[Node], world
     assert len(one.daemons.timers) == 1
     assert call("now").trials == {}
     assert one.daemons.timers == {}
+    assert HARMLESS in gateway(one, world)
+
+
+def test_nobody_waits_with_the_lock_in_hand(working: list[Node], world: World) -> None:
+    """Whoever has a revocation to apply meanwhile applies it."""
+    one = working[0]
+    free = []
+
+    def serves() -> bool:
+        with open(one.host.paths.run / "apply.lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free.append(True)
+        return True
+
+    plan = newer(one.plan(world, OPEN), world.network, HARMLESS)
+    with one.inside():
+        with one.host.exclusive():
+            done = firewalls.enforce(plan, one.host)
+        firewalls.begin(done, one.host, serves, caller=False)
+        firewalls.judge(done, one.host, serves)
+    assert free == [True, True]
     assert HARMLESS in gateway(one, world)
 
 
