@@ -63,6 +63,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import AvpnError
+from ansible_collections.akash.avpn.plugins.module_utils._overlay import revert
 from ansible_collections.akash.avpn.plugins.module_utils._peer import (
     authorized_keys,
     command,
@@ -76,7 +77,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._peer import (
 from ansible_collections.akash.avpn.plugins.module_utils._peer.paths import Paths
 
 # Nothing here calls the commands: what a module imports is what Ansible brings to the host, where they are installed.
-_COMMANDS = (authorized_keys, command, config_command, fastpath, hint_command, ring_command)
+_COMMANDS = (authorized_keys, command, config_command, fastpath, hint_command, revert, ring_command)
 
 
 def _describe(found: software.Software | None, others: list[directories.Directory]) -> str:

@@ -189,3 +189,12 @@ def test_playbooks_name_their_plays_and_tasks() -> None:
         for play in load(path):
             assert play.get("name"), path.name
             check(play.get("tasks", []), path.name)
+
+
+def test_the_module_that_installs_the_software_brings_every_command() -> None:
+    """Ansible takes to the host what a module imports, and nothing else."""
+    from ansible_collections.akash.avpn.plugins.module_utils._peer.software import ENTRY_POINTS
+    from ansible_collections.akash.avpn.plugins.modules import host_software
+
+    brought = {each.__name__.partition(".module_utils.")[2] for each in host_software._COMMANDS}
+    assert brought == {entry.module for entry in ENTRY_POINTS.values()}
