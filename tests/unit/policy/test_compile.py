@@ -45,6 +45,16 @@ def test_compiled_agrees_with_evaluate(document: dict[str, Any], sent: list[Pack
         assert Interpreter(ruleset, packet, code).permitted() == evaluate(manifest, everybody, packet).permitted, packet
 
 
+@pytest.mark.parametrize("code", [0, 7, 255])
+def test_a_type_of_icmp_is_matched_whatever_its_code(code: int) -> None:
+    rules = {"allow": [{"peers": "any", "ports": "icmp/timestamp-request"}]}
+    manifest = parse({"members": {"web": {"egress": rules}, "db": {"ingress": rules}}})
+    ruleset = compile_ruleset(manifest, endpoints(), LOCAL, ["avtunnela"])
+    web, db = (next(each.ipv4 for each in endpoints() if each.id.member == name) for name in ("web", "db"))
+    for kind in (8, 13, 15):
+        assert Interpreter(ruleset, Packet(web, db, "icmp", kind), code).permitted() == (kind == 13)
+
+
 def _corpus() -> tuple[Any, list[Packet]]:
     manifest = parse(
         {

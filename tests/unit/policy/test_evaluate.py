@@ -75,9 +75,12 @@ def test_a_leases_entry_replaces_its_members() -> None:
         ("192.0.2.0/24", False),
         ("0.0.0.0/0", True),
         ("::/0", False),
+        ({"range": "100.64.0.0/24", "except": "100.64.0.1/32"}, False),
+        ({"range": "100.64.0.0/24", "except": ["100.64.0.2/32", "100.64.0.0/32"]}, True),
+        ({"range": "0.0.0.0/0", "except": ["100.64.0.0/10", "10.0.0.0/8"]}, False),
     ],
 )
-def test_peers(peer: str, permitted: bool) -> None:
+def test_peers(peer: Any, permitted: bool) -> None:
     document = {
         "groups": {"front": ["web"], "back": ["db"]},
         "members": {"web": OPEN, "db": {"ingress": {"allow": [{"peers": peer, "ports": "any"}]}}},
@@ -102,6 +105,15 @@ def test_peers(peer: str, permitted: bool) -> None:
         ("any", "icmp", True),
         ("any", "other", True),
         ("tcp/1-65535", "other", False),
+        ("icmp/echo-request", "icmp", True),
+        ("icmp/8", "icmp/8", True),
+        ("icmp/8", "icmp/13", False),
+        ("icmp/timestamp-request", "icmp/13", True),
+        ("icmp/timestamp-request", "icmp", False),
+        ("icmp", "icmp/13", True),
+        ("icmpv6/node-information-query", "icmpv6/139", True),
+        ("icmpv6/128", "icmpv6", True),
+        ("icmpv6/128", "icmpv6/139", False),
     ],
 )
 def test_ports(rule: str, packet: str, permitted: bool) -> None:

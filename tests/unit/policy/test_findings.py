@@ -182,6 +182,10 @@ def test_each_mistake_is_told_where_it_is(document: dict[str, Any], where: str, 
         web([rule("db", "tcp/1-100")], [rule("any", "tcp/80")]),
         web([rule("g")], groups={"g": ["api", "db"]}),
         web([rule("db"), rule("db/1", "any")][:1]),
+        web([rule("g")], [rule("db")], groups={"g": ["api", "db"]}),
+        web([rule("g")], [rule("api", "tcp/80"), rule("db")], groups={"g": ["api", "db"]}),
+        web([rule("any")], [rule("web")]),
+        web([rule("db")], [rule(["100.64.0.0/29", "fd00:1::/64"])]),
         web([rule("100.64.0.0/29")], [rule("100.64.0.1/32")]),
         web([rule([NET, "db"])], **ROUTED),
         web([rule("0.0.0.0/0")], [rule("any")], **ROUTED),
@@ -195,6 +199,12 @@ def test_each_mistake_is_told_where_it_is(document: dict[str, Any], where: str, 
 )  # fmt: skip
 def test_what_is_in_order_is_left_in_peace(document: dict[str, Any]) -> None:
     assert told(document) == {}
+
+
+def test_a_deny_is_needed_for_what_it_denies_whole() -> None:
+    """Taken out alone, it would open what it denies: only the allow that never matches is superfluous."""
+    document = web([rule("db", "tcp/80")], [rule("any", "tcp/1-100")])
+    assert [finding.where for finding in found(document)] == [f"{E}.allow.0"]
 
 
 def test_a_hostile_manifest_keeps_nobody_busy() -> None:
