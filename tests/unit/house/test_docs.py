@@ -22,6 +22,7 @@ from ansible_collections.akash.avpn.plugins.module_utils._common.errors import A
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import content, grammar, schema
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
 from ansible_collections.akash.avpn.plugins.module_utils._policy import compile as compiling
+from ansible_collections.akash.avpn.plugins.module_utils._policy.findings import findings
 from ansible_collections.akash.avpn.plugins.module_utils._policy.matching import MAX_ELEMENTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -199,6 +200,14 @@ def test_refused_manifests_are_refused_in_these_words() -> None:
     assert len(listed) >= 8
     for written, answer in listed:
         assert refusal(yaml.safe_load(written.strip("`"))) == answer.strip("`"), written
+
+
+def test_warnings_are_given_in_these_words() -> None:
+    listed = list(rows(ROOT / "docs" / "manifest.md", "manifest", "warning"))
+    assert len(listed) >= 8
+    for written, warning in listed:
+        manifest = check_content(yaml.safe_load(written.strip("`")), RECORD)
+        assert [str(each) for each in findings(manifest, RECORD)] == [warning.strip("`")], written
 
 
 def test_limits_are_those_of_the_code() -> None:
