@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -54,6 +55,8 @@ def test_gains_and_losses_are_a_difference_of_their_own() -> None:
         "+web -> db gains icmp",
         "+web -> 192.0.2.0/24 gains tcp/5432, icmp",
     ]
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "tenant.md").read_text(encoding="utf-8")
+    assert text.strip() in guide, "the tenant's guide shows this one"
     assert result["reachability"]["loses"] == [
         {"from": "web", "to": "db", "ports": ["tcp/22"], "family": "both", "addresses": "all"}
     ]

@@ -69,6 +69,8 @@ def test_a_refused_path_is_explained_with_lines_and_with_what_to_change(policy: 
         "  db may not receive: members.db.ingress.deny.0 (line 12)",
         "  to permit it, remove or narrow members.db.ingress.deny.0 (line 12): {peers: any, ports: tcp/22}",
     ]
+    guide = (pathlib.Path(__file__).resolve().parents[3] / "docs" / "tenant.md").read_text(encoding="utf-8")
+    assert "\n".join(told["text"]) in guide, "the tenant's guide shows this one"
 
 
 def test_everybody_and_some(policy: pathlib.Path) -> None:
