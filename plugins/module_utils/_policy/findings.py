@@ -99,13 +99,30 @@ def _routes(world: World) -> Iterator[Finding]:
                 else ("says members, but a default route leaves the network's own ranges alone anyway")
             )
             yield Finding(f"{where}.covers", what, "Remove the word")
-        world.spend(len(allowed))
+        around = _around(manifest, number)
+        if around is not None and manifest.routes[around].via == route.via and not inside:
+            yield Finding(where, f"lies within routes.{around}, which {route.via} carries, too", "Remove it")
+        world.spend(len(allowed) + len(manifest.routes))
         if not any(family == version and _overlap(span, each) for family, each in allowed):
             yield Finding(
                 where,
                 f"carries traffic to {route.range}, but no rule allows any",
                 "Name the range, or a part of it, as a peer of those that may: any doesn't mean addresses outside",
             )
+
+
+def _around(manifest: Manifest, number: int) -> int | None:
+    """The narrowest other route that holds a route's range: what would carry it instead."""
+    span, version = _span(manifest.routes[number].range), manifest.routes[number].range.version
+    wider = [
+        (other.range.prefixlen, index)
+        for index, other in enumerate(manifest.routes)
+        if index != number
+        and other.range.version == version
+        and _span(other.range)[0] <= span[0]
+        and span[1] <= _span(other.range)[1]
+    ]
+    return max(wider)[1] if wider else None
 
 
 def _span(range_: Range) -> Span:

@@ -14,6 +14,7 @@ import yaml
 from ansible_collections.akash.avpn.plugins.module_utils._chain.model import NetworkRecord
 from ansible_collections.akash.avpn.plugins.module_utils._common.errors import InvalidInput
 from ansible_collections.akash.avpn.plugins.module_utils._manifest import source
+from ansible_collections.akash.avpn.plugins.module_utils._manifest.manifest_module import source_of
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.store import check_content
 
 RECORD = NetworkRecord(
@@ -85,3 +86,17 @@ def test_a_document_that_comes_as_a_map_has_no_lines() -> None:
 
 def test_a_file_has_a_size() -> None:
     assert answer("#" * (source.MAX_BYTES + 1)) == "m.yml: is 1048577 bytes long, at most 1048576 are read"
+
+
+def test_the_module_reads_a_file_with_its_lines(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "manifest.yml"
+    with pytest.raises(InvalidInput, match="can't be read: No such file"):
+        source_of({"src": str(file), "content": None})
+    file.write_text("members:\n  web:\n    ingres: {}\n", encoding="utf-8")
+    with pytest.raises(InvalidInput) as refused:
+        source_of({"src": str(file), "content": None})
+    assert str(refused.value) == f"{file} line 3: members.web.ingres: is not a known field. Did you mean 'ingress'?"
+    file.write_text("# nothing yet\nmembers: {web: {}}\n", encoding="utf-8")
+    read = source_of({"src": str(file), "content": None})
+    assert (read.document, read.place("members.web")) == ({"members": {"web": {}}}, f"{file} line 2: members.web")
+    assert source_of({"src": None, "content": {"groups": {}}}).document == {"groups": {}}
