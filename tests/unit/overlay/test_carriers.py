@@ -49,6 +49,7 @@ def carriers(plan: NetworkPlan) -> Mapping[str, EndpointId | None]:
 def route_to(plan: NetworkPlan, address: str) -> KernelRoute:
     """What the namespace's routing decides: longest prefix, then least metric."""
     routes = gateway.routes(plan, "avt", plan.attachments)
+    assert len({(each.target, each.metric) for each in routes}) == len(routes), "the kernel keeps one of each"
     found = [each for each in routes if ipaddress.ip_address(address) in each.target]
     return max(found, key=lambda each: (each.target.prefixlen, -each.metric))
 
