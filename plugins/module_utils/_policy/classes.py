@@ -12,6 +12,7 @@ moves no number, and so touches no element of the maps from addresses to classes
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 
 from .._common.errors import InvalidInput
@@ -28,8 +29,12 @@ class Classes:
 
     def __init__(self, manifest: Manifest, endpoints: Iterable[Endpoint]) -> None:
         leases: dict[str, set[int]] = {}
+        addresses: dict[int, list[int]] = {4: [], 6: []}
         for endpoint in endpoints:
             leases.setdefault(endpoint.id.member, set()).add(endpoint.id.gseq)
+            addresses[4].append(int(endpoint.ipv4))
+            addresses[6].append(int(endpoint.ipv6))
+        self._addresses = {version: sorted(numbers) for version, numbers in addresses.items()}
         belongs: dict[str, list[str]] = {member: [] for member in leases}
         for group in sorted(manifest.groups):
             for member in manifest.groups[group]:
@@ -49,6 +54,7 @@ class Classes:
             member: _numbers((str(gseq) for gseq in numbers), _LEASE_BITS, what=f"leases of {member}")
             for member, numbers in leases.items()
         }
+        self._all = sorted(self.of(member, gseq) for member, numbers in leases.items() for gseq in numbers)
 
     def of(self, member: str, gseq: int) -> int:
         """The class of a lease's endpoints."""
@@ -68,6 +74,15 @@ class Classes:
             return []
         number = self.of(peer.member, peer.gseq)
         return [(number, number)]
+
+    def within(self, span: Span) -> list[int]:
+        """The classes of leases that a span of numbers covers."""
+        return self._all[bisect_left(self._all, span[0]) : bisect_right(self._all, span[1])]
+
+    def occupied(self, version: int, span: Span) -> bool:
+        """Whether an endpoint has an address in the span: what has none is 0, nobody."""
+        addresses = self._addresses[version]
+        return bisect_left(addresses, span[0]) < bisect_right(addresses, span[1])
 
     def _member(self, member: str) -> Span:
         group = self._groups[self._memberships[member]]

@@ -14,7 +14,7 @@ from .evaluate import policy_of
 from .matching import MAX_ELEMENTS, matches, too_large
 from .prefixes import elements, partition
 from .remainders import pieces
-from .ruleset import Chain, Set
+from .ruleset import Chain, Set, room
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def decisions(
         policies[who] = policy
         senders[number], receivers[number] = f"goto {pre}e_{who}", f"goto {pre}i_{who}"
     sets = {
-        f"{pre}class4": Set("map", "type ipv4_addr : classid;", class4),
-        f"{pre}class6": Set("map", "type ipv6_addr : classid;", class6),
+        f"{pre}class4": Set("map", f"type ipv4_addr : classid; size {room(len(class4))};", class4),
+        f"{pre}class6": Set("map", f"type ipv6_addr : classid; size {room(len(class6))};", class6),
         f"{pre}senders": Set("map", "type classid : verdict;", senders),
         f"{pre}receivers": Set("map", "type classid : verdict;", receivers),
         f"{pre}routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, endpoints, 4)),

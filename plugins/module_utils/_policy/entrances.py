@@ -18,8 +18,9 @@ from .._common.errors import InvalidInput
 from .._manifest.model import Range
 from .crowding import CROWDED, connection_limit
 from .endpoints import Address
-from .ruleset import Chain, Set
+from .ruleset import Chain, Set, room
 
+MOST_LOCAL = 4096  # endpoints of one network on one host
 _ECHOES = "limit rate 4/second burst 8 packets"  # from one host
 _INTERFACE = re.compile(r"[a-z0-9]{1,15}", re.ASCII)
 _TALK = "ip6 saddr { ::, fe80::/10 } drop"  # of a link, which is no forgery, and nobody's here
@@ -56,7 +57,9 @@ def check_interfaces(names: Iterable[str]) -> None:
 
 def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
     """The chains that packets enter and leave by, and the services of the gateway itself."""
-    named = "{ " + ", ".join(f'"{name}"' for name in tunnels) + " }"
+    named = ", ".join(f'"{name}"' for name in tunnels)
+    if len(tunnels) > 1:
+        named = f"{{ {named} }}"  # braces make a set, which one name needn't be looked up in
     guard = ['iifname "lo" accept']
     if tunnels:
         guard.append(f"iifname {named} goto tunnelled")
@@ -138,7 +141,7 @@ def sources(local: Sequence[Local]) -> dict[str, Set]:
     return {
         f"sources{version}": Set(
             "set",
-            f"type ifname . ipv{version}_addr;",
+            f"type ifname . ipv{version}_addr; size {room(len(local), MOST_LOCAL)};",
             {f'"{each.interface}" . {each.ipv4 if version == 4 else each.ipv6}': "" for each in local},
         )
         for version in (4, 6)

@@ -13,7 +13,7 @@ of a related error is ICMP. The sets hold the flow's.)
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .._common.errors import InvalidInput
@@ -27,8 +27,11 @@ from .ruleset import Set
 MAX_ELEMENTS = 200_000  # of all rules together: beyond, a manifest is refused rather than a host exhausted
 _MAX_PAIRS = 5 * MAX_ELEMENTS  # of classes and ports in one list, before they are united
 
-_ERRORS = {"4": ("icmp",), "6": ("icmpv6",), "": ("icmp", "icmpv6")}  # protocols of errors, by a set's suffix
+_FEW = 4  # classes that a rule's peer is written out as
+_ERRORS = ("icmp", "icmpv6")  # protocols of errors about flows
+_NOBODY = "meta priority 0:0 "  # before sets of ranges where no endpoint is: endpoints needn't be looked up in them
 _PORTLESS = " ".join(f"meta l4proto != {protocol}" for protocol in PROTOCOLS)
+Box = tuple[Span, Span, Span]  # peers, protocols, ports
 _WITH_PORTS = tuple((number, number) for number in sorted(PROTOCOLS.values()))
 
 
@@ -52,39 +55,91 @@ def matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) ->
     """The sets of one list of rules by name, which begins with ``name``: by the other end's class, IPv4 address, IPv6
     address (``address``: saddr or daddr). Sets that would be empty aren't made."""
     by_class, by_address = _wanted(rules, classes)
+    exact, others = _exact(disjoint(by_class), classes)
     made = {}
-    for suffix, kind, key, wanted, write in (
-        ("", "classid", "meta priority", by_class, written),
-        ("4", "ipv4_addr", f"ct original ip {address}", by_address[4], _ipv4),
-        ("6", "ipv6_addr", f"ct original ip6 {address}", by_address[6], _ipv6),
-    ):
+    if exact.elements:
+        # A hash costs less than intervals, and most rules are about a member's one lease and one port: asked first.
+        kind = "type classid . inet_proto . inet_service;"
+        made[f"{name}_exact"] = _matched(f"{name}_exact", "meta priority", kind, exact, _ERRORS)
+    made.update(_intervals(name, "meta priority", "classid", others, written, _ERRORS))
+    for version, ip, write, error in ((4, "ip", _ipv4, "icmp"), (6, "ip6", _ipv6, "icmpv6")):
+        key, kind = f"ct original {ip} {address}", f"ipv{version}_addr"
+        boxes = list(_boxes(disjoint(by_address[version])))
+        for suffix, first, occupied in ((f"{version}", "", True), (f"{version}_outside", _NOBODY, False)):
+            chosen = [box for box in boxes if classes.occupied(version, box[0]) is occupied]
+            made.update(_intervals(f"{name}{suffix}", key, kind, chosen, write, (error,), first))
+    return made
+
+
+def _intervals(
+    name: str,
+    key: str,
+    kind: str,
+    boxes: Iterable[Box],
+    write: Callable[[int], str],
+    errors: tuple[str, ...],
+    first: str = "",
+) -> dict[str, Matched]:
+    """Up to two sets of intervals: of flows with ports, and of the rest. ``first``: what is asked before."""
+    flows, portless = _Elements(), {}
+    for peer, protocols, ports in boxes:
         # Protocols or ports are always written as a range: without any range in an element, nft 1.0.6 has a class's
         # bytes in another order when it deletes than when it adds.
-        elements: dict[str, str] = {}
-        portless: dict[str, str] = {}
-        seen: set[int] = set()
-        for peer, spans in disjoint(wanted):
-            other = _span(peer, write)
-            for span in spans:
-                for protocols, ports in port_boxes(span):
-                    elements[f"{other} . {_span(protocols)} . {ports[0]}-{ports[1]}"] = ""
-                    seen.update(range(protocols[0], protocols[1] + 1))
-                    for first, last in subtract((protocols,), _WITH_PORTS):
-                        portless[f"{other} . {first}-{last}"] = ""
-        if elements:
-            named = [protocol for protocol, number in PROTOCOLS.items() if number in seen]
-            named += [protocol for protocol in _ERRORS[suffix] if protocol not in named]
-            flow = f"{key} . ct original protocol . ct original proto-dst @{name}{suffix}"
-            made[f"{name}{suffix}"] = Matched(
-                tuple(f"meta l4proto {protocol} {flow}" for protocol in named),
-                Set("set", f"type {kind} . inet_proto . inet_service; flags interval;", elements),
-            )
-        if portless:
-            made[f"{name}{suffix}_portless"] = Matched(
-                (f"{_PORTLESS} {key} . ct original protocol @{name}{suffix}_portless",),
-                Set("set", f"type {kind} . inet_proto; flags interval;", portless),
-            )
+        other = _span(peer, write)
+        flows.add(f"{other} . {_span(protocols)} . {ports[0]}-{ports[1]}", protocols)
+        for low, high in subtract((protocols,), _WITH_PORTS):
+            portless[f"{other} . {low}-{high}"] = ""
+    made = {}
+    if flows.elements:
+        full = f"type {kind} . inet_proto . inet_service; flags interval;"
+        made[name] = _matched(name, key, full, flows, errors, first)
+    if portless:
+        made[f"{name}_portless"] = Matched(
+            (f"{first}{_PORTLESS} {key} . ct original protocol @{name}_portless",),
+            Set("set", f"type {kind} . inet_proto; flags interval;", portless),
+        )
     return made
+
+
+class _Elements:
+    """Elements of a set, and the numbers of the protocols in them."""
+
+    def __init__(self) -> None:
+        self.elements: dict[str, str] = {}
+        self.protocols: set[int] = set()
+
+    def add(self, element: str, protocols: Span) -> None:
+        self.elements[element] = ""
+        self.protocols.update(range(protocols[0], protocols[1] + 1))
+
+
+def _matched(name: str, key: str, kind: str, found: _Elements, errors: tuple[str, ...], first: str = "") -> Matched:
+    named = [protocol for protocol, number in PROTOCOLS.items() if number in found.protocols]
+    named += [protocol for protocol in errors if protocol not in named]
+    flow = f"{key} . ct original protocol . ct original proto-dst @{name}"
+    lookups = tuple(f"{first}meta l4proto {protocol} {flow}" for protocol in named)
+    return Matched(lookups, Set("set", kind, found.elements))
+
+
+def _boxes(wanted: Iterable[tuple[Span, tuple[Span, ...]]]) -> Iterator[Box]:
+    for peer, spans in wanted:
+        for span in spans:
+            for protocols, ports in port_boxes(span):
+                yield peer, protocols, ports
+
+
+def _exact(wanted: Iterable[tuple[Span, tuple[Span, ...]]], classes: Classes) -> tuple[_Elements, list[Box]]:
+    """What is about few classes and single ports, by each class; and the rest."""
+    exact, rest = _Elements(), []
+    for peer, protocols, ports in _boxes(wanted):
+        single = protocols[0] == protocols[1] and ports[0] == ports[1]
+        few = classes.within(peer) if single else []
+        if 0 < len(few) <= _FEW:
+            for number in few:
+                exact.add(f"{written(number)} . {protocols[0]} . {ports[0]}", protocols)
+        else:
+            rest.append((peer, protocols, ports))
+    return exact, rest
 
 
 def _wanted(

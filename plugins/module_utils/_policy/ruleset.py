@@ -16,6 +16,7 @@ from typing import Any
 FAMILY_TABLE = "inet avpn"
 EPOCH_SETS = ("current", "epoch")
 Count = tuple[int, int]  # packets, bytes
+MOST_ENDPOINTS = 16_384  # of one network
 _LINE = 2000  # elements per command: long lines cost nft memory, not correctness
 
 
@@ -37,6 +38,16 @@ class Set:
     kind: str  # "set" or "map"
     declaration: str  # "type …; flags …;"
     elements: Mapping[str, str] = field(default_factory=dict)
+
+
+def room(elements: int, least: int = MOST_ENDPOINTS) -> int:
+    """The size to declare for a set or map of single values, so that the kernel makes a plain hash of it, which is
+    looked up faster than one that grows.
+
+    What is declared can't change without loading the whole table, so there is room for as many as there ever should
+    be; it costs at most 16 bytes each.
+    """
+    return max(least, 1 << (elements - 1).bit_length()) if elements > 0 else least
 
 
 @dataclass(frozen=True)

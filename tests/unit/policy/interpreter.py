@@ -49,6 +49,10 @@ class Interpreter:
         return self._chain(verdict.removeprefix("goto ")) or "return"
 
     def _rule(self, rule: str) -> str | None:
+        if rule.startswith("meta priority 0:0 "):
+            if self._priority != 0:
+                return None
+            rule = rule.removeprefix("meta priority 0:0 ")
         while found := re.match(r"meta l4proto (!= )?(\w+) ", rule):
             if (found[2] == self._packet.protocol) == bool(found[1]):
                 return None

@@ -166,7 +166,7 @@ def test_a_tunnel_brings_nothing_of_what_is_here() -> None:
     found = guard(["0.0.0.0/0"], [], ["0.0.0.0/0"])
     api = next(each for each in EVERYBODY if each.id.member == "api")
     assert set(found.sets["here4"].elements) == {str(api.ipv4), "100.64.0.254"}
-    assert 'iifname { "avtunnela" } goto tunnelled' in found.chains["guard"].rules
+    assert 'iifname "avtunnela" goto tunnelled' in found.chains["guard"].rules
     rules = found.chains["tunnelled"].rules
     for name in ("here", "untunnelled"):
         for family, version in (("ip", 4), ("ip6", 6)):
