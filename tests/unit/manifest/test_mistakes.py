@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import pathlib
 
@@ -86,6 +87,48 @@ def test_a_document_that_comes_as_a_map_has_no_lines() -> None:
 
 def test_a_file_has_a_size() -> None:
     assert answer("#" * (source.MAX_BYTES + 1)) == "m.yml: is 1048577 bytes long, at most 1048576 are read"
+
+
+def answer_to(document: object, record: NetworkRecord = RECORD) -> str:
+    with pytest.raises(InvalidInput) as refused:
+        check_content(document, record)
+    return str(refused.value)
+
+
+def test_each_limit_has_its_answer() -> None:
+    """Where a list or a map has a limit, one more is refused with both numbers."""
+    rules = "members.web.egress.deny"
+
+    def denying(rule: object) -> object:
+        return {"members": {"web": {"egress": {"deny": rule}}}}
+
+    many = [f"m{number}" for number in range(3000)]
+    excepting = {"range": "10.0.0.0/8", "except": [f"10.{number}.0.0/16" for number in range(65)]}
+    for document, wanted in (
+        ({"groups": {name: [] for name in many[:257]}}, "groups: has 257 entries, at most 256 are allowed"),
+        ({"groups": {"g": many[:1025]}}, "groups.g: has 1025 items, at most 1024 are allowed"),
+        ({"members": {name: {} for name in many[:2049]}}, "members: has 2049 entries, at most 2048 are allowed"),
+        (denying([{}] * 1025), f"{rules}: has 1025 items, at most 1024 are allowed"),
+        (denying([{"peers": ["any"] * 257, "ports": "any"}]),
+         f"{rules}.0.peers: has 257 items, at most 256 are allowed"),
+        (denying([{"peers": "any", "ports": ["any"] * 257}]),
+         f"{rules}.0.ports: has 257 items, at most 256 are allowed"),
+        (denying([{"peers": excepting, "ports": "any"}]),
+         f"{rules}.0.peers.except: has 65 items, at most 64 are allowed"),
+        ({"routes": [{}] * 257}, "routes: has 257 items, at most 256 are allowed"),
+        ({"tests": [{}] * 1025}, "tests: has 1025 items, at most 1024 are allowed"),
+        ({"staged": {"tests": [{}] * 1025}}, "staged.tests: has 1025 items, at most 1024 are allowed"),
+        ({"groups": {f"g{bit}": [f"m{n}" for n in range(1, 1024) if n >> bit & 1] for bit in range(10)}},
+         "groups: put members into 1023 different combinations of groups, at most 1000 are allowed"),
+        ({"groups": {f"g{n}": [f"member-{n}-{k}" for k in range(900)] for n in range(20)}},
+         "manifest: is 276962 bytes long in canonical JSON, at most 196608 are allowed"),
+    ):  # fmt: skip
+        assert answer_to(document) == wanted
+
+
+def test_a_member_can_not_be_called_any() -> None:
+    record = dataclasses.replace(RECORD, members={"any": 1})
+    assert answer_to({}, record) == "record.members: 'any' can't be the name of a member: it stands for every member"
 
 
 def test_the_module_reads_a_file_with_its_lines(tmp_path: pathlib.Path) -> None:
