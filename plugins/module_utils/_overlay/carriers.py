@@ -74,11 +74,11 @@ def carried_by(ranges: Iterable[CarriedRange], endpoint: EndpointId) -> tuple[An
 
 def routing(ranges: Iterable[CarriedRange], here: NodeId, value: Value, prefix: ipaddress.IPv6Network) -> Routing:
     """What the firewall of the host ``here`` has to know of them."""
-    taken: list[AnyAddress] = [gateway_ipv6(prefix)]
+    hosts: list[AnyAddress] = []
     for entry in value.hosts.values():
-        taken += [entry.address, ipv6_of(prefix, entry.address)]
+        hosts += [entry.address, ipv6_of(prefix, entry.address)]
     away = (each.range for each in ranges if each.carrier is not None and each.carrier.host != here)
-    return Routing(frozenset(away), tuple(taken))
+    return Routing(frozenset(away), tuple(hosts), (gateway_ipv6(prefix),))
 
 
 def reached(

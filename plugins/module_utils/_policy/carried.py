@@ -10,12 +10,12 @@ else from nowhere. What is an address of the network itself is nobody's to carry
 | set | holds | what it is for |
 | --- | --- | --- |
 | ``carried4`` | interface . range | what a carrier of this host forwards |
-| ``taken4`` | endpoints and hosts inside those | a carrier doesn't speak for them |
-| ``untunnelled4`` | ranges that no other host carries | they don't come by a tunnel, whatever else its peer may send |
-| ``here4`` | endpoints of this host, and its own address | nor do they |
+| ``untunnelled4`` | ranges that no other host carries | they don't come by a tunnel, whatever its peer may send |
+| ``taken4`` | endpoints and hosts inside those | no carrier speaks for them, and by a tunnel they may come |
+| ``here4`` | endpoints of this host, its own address, the gateway's | don't come by a tunnel |
 
-The last two matter because WireGuard's own check knows only what its other peers have: without them a peer that
-carries a wide range could send in the name of everything that is here.
+``untunnelled4`` and ``here4`` matter because WireGuard's own check knows only what its other peers have: without them
+a peer that carries a wide range could send in the name of everything that is here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .._manifest.model import Range
-from .boxes import union
+from .boxes import Span, union
 from .endpoints import Address, Endpoints
 from .entrances import Local, Neighbours
 from .prefixes import NEVER, elements, partition, span_of
@@ -38,12 +38,13 @@ _KINDS = {4: "ipv4_addr", 6: "ipv6_addr"}
 class Routing:
     """What a host knows of routes beside the manifest.
 
-    ``elsewhere``: ranges whose carriers are on other hosts; ``hosts``: the addresses of all hosts in the network, and
-    what else in its ranges belongs to no workload.
+    ``elsewhere``: ranges whose carriers are on other hosts; ``hosts``: the addresses of all hosts in the network;
+    ``gateway``: addresses in its ranges that every host's gateway has.
     """
 
     elsewhere: frozenset[Range] = frozenset()
     hosts: tuple[Address, ...] = ()
+    gateway: tuple[Address, ...] = ()
 
 
 def carried_sets(
@@ -60,9 +61,9 @@ def carried_sets(
             if each.carries
             for network in elements((span for range_ in each.carries for span in parts.get(range_, ())), version)
         }
-        within = [range_ for each in local for range_ in each.carries if range_ in parts]
-        taken = _inside(_of_family([*_addresses(endpoints), *routing.hosts], version), within) if within else []
-        away = [span for range_, spans in parts.items() if range_ not in routing.elsewhere for span in spans]
+        away = union(span for range_, spans in parts.items() if range_ not in routing.elsewhere for span in spans)
+        known = [*_addresses(endpoints), *routing.hosts, *routing.gateway] if away else []
+        taken = _inside(_of_family(known, version), away)
         mine = [address for each in local for address in (each.ipv4, each.ipv6)]
         sets[f"carried{version}"] = Set("set", f"type ifname . {kind}; flags interval;", carried)
         sets[f"taken{version}"] = _plain(kind, taken)
@@ -71,7 +72,7 @@ def carried_sets(
             f"type {kind}; flags interval;",
             dict.fromkeys(elements([*away, *map(span_of, NEVER[version])], version), ""),
         )
-        sets[f"here{version}"] = _plain(kind, _of_family([*mine, *neighbours.own], version))
+        sets[f"here{version}"] = _plain(kind, _of_family([*mine, *neighbours.own, *routing.gateway], version))
     return sets
 
 
@@ -85,8 +86,7 @@ def _of_family(addresses: Iterable[Address], version: int) -> list[Address]:
     return [address for address in addresses if address.version == version]
 
 
-def _inside(addresses: Iterable[Address], ranges: Sequence[Range]) -> list[Address]:
-    spans = union(map(span_of, ranges))
+def _inside(addresses: Iterable[Address], spans: Sequence[Span]) -> list[Address]:
     firsts = [first for first, _last in spans]
 
     def within(address: Address) -> bool:

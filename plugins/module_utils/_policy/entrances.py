@@ -25,7 +25,15 @@ _ECHOES = "limit rate 4/second burst 8 packets"  # from one host
 _INTERFACE = re.compile(r"[a-z0-9]{1,15}", re.ASCII)
 _TALK = "ip6 saddr { ::, fe80::/10 } drop"  # of a link, which is no forgery, and nobody's here
 _CARRIED = ("iifname . ip saddr @carried4", "iifname . ip6 saddr @carried6")
-_NOT_BY_TUNNEL = ("ip saddr @here4", "ip6 saddr @here6", "ip saddr @untunnelled4", "ip6 saddr @untunnelled6")
+_SPOOFED = 'counter name "spoofed" drop'
+_BY_TUNNEL = (
+    f"ip saddr @here4 {_SPOOFED}",
+    f"ip6 saddr @here6 {_SPOOFED}",
+    "ip saddr @taken4 accept",
+    "ip6 saddr @taken6 accept",
+    f"ip saddr @untunnelled4 {_SPOOFED}",
+    f"ip6 saddr @untunnelled6 {_SPOOFED}",
+)
 COUNTERS = frozenset({"spoofed", "relayed", "invalid", "midstream", CROWDED, "gateway"})
 
 
@@ -97,9 +105,7 @@ def entrances(tunnels: tuple[str, ...], connections: int) -> dict[str, Chain]:
         ),
         "guard": Chain(tuple(guard), "type filter hook prerouting priority raw; policy drop;"),
         # WireGuard has checked that its peer may send from the address, and knows nothing of what is on this side.
-        "tunnelled": Chain(
-            (_TALK, *(f'{match} counter name "spoofed" drop' for match in _NOT_BY_TUNNEL), "accept"),
-        ),
+        "tunnelled": Chain((_TALK, *_BY_TUNNEL, "accept")),
         "clamp": Chain(
             ("tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",),
             "type filter hook forward priority mangle; policy accept;",

@@ -142,6 +142,8 @@ HONEST = [
     # Inside the network a route carries what nobody has, and no more.
     ("web", "web", "100.64.0.201", "api"),
     ("web", "web", "late", "late"),
+    ("late", "late", "web", "web"),
+    ("late", "late", "100.64.0.201", "api"),
     ("api", "100.64.0.201", "web", "web"),
 ]
 DISHONEST = [
@@ -181,6 +183,7 @@ BY_TUNNEL = [
     ("exit", "100.64.0.201", "web", "0 spoofed"),
     ("exit", "100.64.7.7", "web", "0 strangers"),
     ("db", "db", "web", "web"),
+    ("late", "late", "web", "web"),
     ("exit", "198.51.100.9", "web", "web"),
     ("exit", "198.51.100.9", "192.0.2.9", "0 strangers"),
 ]
@@ -225,8 +228,9 @@ def test_without_routes_nobody_outside_takes_part(wire: PassiveWire) -> None:
 @pytest.mark.parametrize(
     ("without", "cases", "lax"),
     [
-        ("ip saddr @taken4", DISHONEST[:5], False),
-        ("ip6 saddr @taken6", DISHONEST[:5], False),
+        ("ip saddr @taken4 counter", DISHONEST[:5], False),
+        ("ip6 saddr @taken6 counter", DISHONEST[:5], False),
+        ("ip saddr @taken4 accept", HONEST, False),
         ("ip saddr @here4", BY_TUNNEL[:2], True),
         ("ip6 saddr @here6", BY_TUNNEL[:3], True),
         ("ip saddr @untunnelled4", BY_TUNNEL[3:8], True),

@@ -297,3 +297,23 @@ def test_a_workload_that_asks_by_dhcp_is_told_the_routes(hosts: list[Node], worl
     pairs = dict(zip(told[::2], told[1::2], strict=True))
     assert pairs["172.16.0.0/12"] == pairs["100.64.0.0/18"] == "169.254.64.1"
     assert 25 < len(pairs) < 40
+
+
+def test_a_route_that_is_the_networks_whole_range_carries_what_nobody_has(
+    hosts: list[Node], world: World, outside: str
+) -> None:
+    free = "100.64.9.9"
+    lead(hosts, world, API0, outside, 1)
+    _host, carrier = home(hosts, world, API0)
+    ip("-n", carrier, "route", "add", free, "via", "10.77.1.2")
+    ip("-n", outside, "address", "add", free, "dev", "lo")
+    content = manifest(("100.64.0.0/18", "api", "members"))
+    everywhere(hosts, world, content)
+    for asker in (WEB, API1, DB):
+        assert gets(home(hosts, world, asker)[1], free), asker
+    for source, target in ((WEB, API0), (API1, DB), (DB, WEB), (API0, API1)):
+        assert reaches(hosts, world, source, target), (source, target)
+    assert [outcome.changes for outcome in everywhere(hosts, world, content)] == [[], [], []]
+    everywhere(hosts, world, manifest())
+    assert not gets(home(hosts, world, WEB)[1], free, tries=1)
+    assert reaches(hosts, world, WEB, DB)
