@@ -45,7 +45,7 @@ options:
       - RV(version) and signature are not part of it.
     type: dict
   src:
-    description: YAML file with the manifest. Exactly one of O(content) and O(src) is needed.
+    description: YAML file with the manifest; errors name its lines. Exactly one of O(content) and O(src) is needed.
     type: path
   staged:
     description:
