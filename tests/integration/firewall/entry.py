@@ -116,6 +116,8 @@ def _from_the_tunnel() -> Iterable[_Expected]:
         yield "tunnel", _packet(there, here, echo), {"tunnelled": 1}
         yield "tunnel", _packet(other, here, echo), {}  # a workload there
         yield "tunnel", _packet(web, here, echo), {"spoofed": 1}  # says that it is one of those here
+        nobody = "100.64.0.77" if own == GATEWAY4 else "fd00:1::6440:77"
+        yield "tunnel", _packet(nobody, web, "udp", 80), {"strangers": 1}
         yield "tunnel", _packet(there, here, "tcp", 22), {}
         yield "tunnel", _packet(there, here, "udp", 53), {}
         yield "tunnel", _packet(other, db, "udp", 80), {"relayed": 1}
