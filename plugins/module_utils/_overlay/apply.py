@@ -198,7 +198,7 @@ class _Apply:
         for name in gone:
             self._change(f"endpoint at {name}", "attached", None)
         if gone and not self._check:
-            netns.batch(self._inside, [f"link delete {name}" for name in gone])
+            netns.delete_links(self._inside, gone)
 
     def _clean_workloads(self, lived: Iterable[LiveSlot]) -> None:
         """Take our routes out of workloads that go on running without this network."""

@@ -154,9 +154,9 @@ def workload_routes(plan: NetworkPlan, attachment: Attachment, name: str) -> lis
 def carry_out(inside: str, path: str, device: str, todo: Work) -> None:
     """Do the work of one endpoint; both namespaces exist."""
     if todo.detach:
-        netns.batch(inside, [f"link delete {device}"])
+        netns.delete_links(inside, [device])
     if todo.stale is not None and todo.stale in netns.observe(path).links:
-        netns.batch(path, [f"link delete {todo.stale}"])
+        netns.delete_links(path, [todo.stale])
     netns.batch(inside, todo.gateway)
     if todo.enable_ipv6 is not None:
         with netns.entered(path):

@@ -149,6 +149,23 @@ def batch(path: str | None, lines: Iterable[str]) -> None:
             raise CommandFailed(f"{error.what} (of {text.count(chr(10))} lines)", where=f"ip in {path}") from error
 
 
+def delete_links(path: str, names: Iterable[str]) -> None:
+    """Delete links. One that goes by itself meanwhile, as a veth does with its other end's namespace, is gone as
+    wanted, and stops none of the others."""
+    left = list(names)
+    while left:
+        try:
+            batch(path, [f"link delete {name}" for name in left])
+        except CommandFailed:
+            there = observe(path).links
+            still = [name for name in left if name in there]
+            if len(still) == len(left):
+                raise
+            left = still
+        else:
+            left = []
+
+
 def read_settings(names: Iterable[str]) -> dict[str, str]:
     """Settings below /proc/sys/net of the namespace this thread is in; what doesn't exist is left out."""
     found = {}

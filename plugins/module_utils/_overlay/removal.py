@@ -42,7 +42,7 @@ def remove_network(
     applied = state.load(host.paths, network)
     if there and netns.usable(inside):
         ours = [name for name in netns.observe(inside).links if name.startswith("ve")]
-        netns.batch(inside, [f"link delete {name}" for name in ours])
+        netns.delete_links(inside, ours)
     here = [slot for slot in applied.live.values() if slot.host == host.id]
     clean_workloads({workload_path(host.attach_path, slot.lease, slot.endpoint) for slot in here}, network)
     for unit in sorted(units & {resolver_unit(short), log_unit(short)}):
