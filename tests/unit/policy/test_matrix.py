@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifests import NESTED, RANGES, endpoints, packets
+from manifests import MEMBERS, NESTED, RANGES, endpoints, packets
 from manifests import documents as plain
 
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.model import Manifest
@@ -45,9 +45,25 @@ _WIDE = [
     {"range": "100.64.0.200/29", "via": "db", "covers": "members"},
     {"range": "::/0", "via": "db", "covers": "default"},
 ]
-documents = st.tuples(plain, st.lists(st.sampled_from(_WIDE), max_size=2, unique_by=str)).map(
-    lambda made: {**made[0], "routes": [*made[0]["routes"], *made[1]]}
-)
+_OPEN = {"peers": ["any", "0.0.0.0/0", "::/0"], "ports": "any"}
+
+
+def _opened(made: tuple[dict[str, Any], list[Any], list[tuple[str, str]]]) -> dict[str, Any]:
+    """The document with more routes, and with sides of members that are open but for what they deny: of rules that are
+    drawn alone, both sides seldom permit anything."""
+    document, routes, sides = made
+    members = {key: dict(policy) for key, policy in document["members"].items()}
+    for member, side in sides:
+        rules = members.setdefault(member, {}).get(side, {})
+        members[member][side] = {**rules, "allow": [*rules.get("allow", []), _OPEN]}
+    return {**document, "members": members, "routes": [*document["routes"], *routes]}
+
+
+documents = st.tuples(
+    plain,
+    st.lists(st.sampled_from(_WIDE), max_size=2, unique_by=str),
+    st.sets(st.tuples(st.sampled_from(MEMBERS), st.sampled_from(("ingress", "egress"))), min_size=4).map(sorted),
+).map(_opened)
 
 
 def told(grants: Iterable[Grant], packet: Packet) -> set[bool]:
