@@ -226,3 +226,12 @@ def test_without_addresses_the_difference_is_exact(case: Any) -> None:
 @given(documents)
 def test_nothing_differs_from_itself(document: dict[str, Any]) -> None:
     assert not list(difference(parse(document), parse(document), WORLD))
+
+
+def test_any_is_nobody_outside() -> None:
+    rules = {"allow": [{"peers": "any", "ports": "any"}, {"peers": "192.0.2.0/25", "ports": "tcp/80"}]}
+    routes = [{"range": "192.0.2.0/24", "via": "web"}, {"range": "192.0.2.128/25", "via": "web"}]
+    manifest = parse({"members": {"web": {"egress": rules}}, "routes": routes})
+    (pair,) = (pair for pair in matrix(manifest, WORLD) if pair.target.member is None)
+    assert (pair.source.name, pair.target.name) == ("web", "192.0.2.0/24"), "without what the narrower route leads to"
+    assert [(each.ports, each.everywhere) for each in pair.permitted] == [(((6 * 65536 + 80, 6 * 65536 + 80),), True)]
