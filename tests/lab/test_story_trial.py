@@ -183,6 +183,19 @@ def test_a_play_confirms_over_a_new_connection(stage: Story, upgraded: Any, tmp_
     stage_is_as_predicted(stage)
 
 
+def test_what_a_caller_leaves_that_never_comes_back_goes_back(stage: Story, upgraded: Any) -> None:
+    upgraded("udp dport 14 drop")
+    apply(stage)
+    called = ["ansible", "lab_provider", "-m", "akash.avpn.firewall", "-a"]
+    told = stage.lab.ansible(HOST, *called, "confirm=later").stdout
+    assert '"frame": "trial"' in told
+    assert "udp dport 14 drop" not in gateways(stage)
+    observing.eventually(lambda: "udp dport 14 drop" in gateways(stage), "the frame of before is back", 150)
+    told = stage.lab.ansible(HOST, *called, "again=true").stdout
+    assert '"frame": "confirmed"' in told, "tried again, because the team says so"
+    assert "udp dport 14 drop" not in gateways(stage)
+
+
 def test_a_boot_in_the_middle_of_a_trial_begins_with_the_frame_of_before(stage: Story, upgraded: Any) -> None:
     upgraded("udp dport 13 drop")
     apply(stage, "killed")
