@@ -18,6 +18,8 @@ from .netns import Route, Seen
 
 SETTINGS = {
     "ipv4/ip_forward": "1",
+    # What is forwarded has no socket here: looking for one first costs each packet a look into cold memory.
+    "ipv4/ip_early_demux": "0",
     "ipv6/conf/all/forwarding": "1",
     "ipv6/conf/default/forwarding": "1",
     # A veth takes only what its endpoint may have as source; WireGuard checks that for the tunnel itself.

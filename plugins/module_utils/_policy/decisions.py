@@ -16,6 +16,8 @@ from .prefixes import elements, partition
 from .remainders import pieces
 from .ruleset import Chain, Set, room
 
+MOST_LEASES = 4096  # of one network's members
+
 
 @dataclass(frozen=True)
 class Words:
@@ -57,8 +59,8 @@ def decisions(
     sets = {
         f"{pre}class4": Set("map", f"type ipv4_addr : classid; size {room(len(class4))};", class4),
         f"{pre}class6": Set("map", f"type ipv6_addr : classid; size {room(len(class6))};", class6),
-        f"{pre}senders": Set("map", "type classid : verdict;", senders),
-        f"{pre}receivers": Set("map", "type classid : verdict;", receivers),
+        f"{pre}senders": Set("map", f"type classid : verdict; size {room(len(senders), MOST_LEASES)};", senders),
+        f"{pre}receivers": Set("map", f"type classid : verdict; size {room(len(receivers), MOST_LEASES)};", receivers),
         f"{pre}routed4": Set("set", "type ipv4_addr; flags interval;", _routed(manifest, endpoints, 4)),
         f"{pre}routed6": Set("set", "type ipv6_addr; flags interval;", _routed(manifest, endpoints, 6)),
     }

@@ -22,11 +22,12 @@ from .boxes import Span, disjoint, port_boxes, subtract
 from .classes import Classes, written
 from .portline import PROTOCOLS, port_span
 from .remainders import spans_of
-from .ruleset import Set
+from .ruleset import Set, room
 
 MAX_ELEMENTS = 200_000  # of all rules together: beyond, a manifest is refused rather than a host exhausted
 _MAX_PAIRS = 5 * MAX_ELEMENTS  # of classes and ports in one list, before they are united
 
+_LEAST = 16  # elements in a hash that there is room for
 _FEW = 4  # classes that a rule's peer is written out as
 _ERRORS = ("icmp", "icmpv6")  # protocols of errors about flows
 _NOBODY = "meta priority 0:0 "  # before sets of ranges where no endpoint is: endpoints needn't be looked up in them
@@ -59,8 +60,10 @@ def matches(name: str, rules: Iterable[Rule], classes: Classes, address: str) ->
     made = {}
     if exact.elements:
         # A hash costs less than intervals, and most rules are about a member's one lease and one port: asked first.
-        kind = "type classid . inet_proto . inet_service;"
-        made[f"{name}_exact"] = _matched(f"{name}_exact", "meta priority", kind, exact, _ERRORS)
+        # The kernel's plainest hash has a size that can't change; so a set that grows beyond it is another set.
+        size = room(len(exact.elements), _LEAST)
+        kind = f"type classid . inet_proto . inet_service; size {size};"
+        made[f"{name}_exact{size}"] = _matched(f"{name}_exact{size}", "meta priority", kind, exact, _ERRORS)
     made.update(_intervals(name, "meta priority", "classid", others, written, _ERRORS))
     for version, ip, write, error in ((4, "ip", _ipv4, "icmp"), (6, "ip6", _ipv6, "icmpv6")):
         key, kind = f"ct original {ip} {address}", f"ipv{version}_addr"

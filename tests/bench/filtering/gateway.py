@@ -50,6 +50,7 @@ class Gateway:
         for name in (self.name, self.senders, self.receivers):
             run("ip", "netns", "add", name)
             self.inside(name, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0")
+            self.inside(name, "sysctl", "-qw", "net.ipv4.ip_early_demux=0")  # as the overlay's namespaces have it
             self.inside(
                 name, "sysctl", "-qw", "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.default.disable_ipv6=1"
             )

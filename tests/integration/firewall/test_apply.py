@@ -75,7 +75,7 @@ def test_somebody_else_touched_it(wire: Wire) -> None:
         "delete table inet avpn",
         f"insert rule {chain} accept",
         f"flush chain {chain}",
-        "flush set inet avpn e_web_allow_exact",
+        "flush set inet avpn e_web_allow_exact16",
         "add element inet avpn class4 { 100.64.0.99 : 1:1 }",
         "add chain inet avpn forward { policy accept; }",
         "add set inet avpn other { type mark; }",

@@ -29,7 +29,7 @@ MUTATIONS: dict[str, Mutation] = {
     "the receiver's deny": without("i_db", "_deny"),
     "the receiver's deny, IPv4": without("i_web", "_deny4"),
     "the receiver's deny, IPv6": without("i_db", "_deny6"),
-    "the deny of one lease": without("e_web", "@e_web_deny_exact "),
+    "the deny of one lease": without("e_web", "@e_web_deny_exact"),
     "the sender's side": instead("decide", "meta priority vmap @senders", "goto receiver"),
     "the receiver's side": instead("receiver", "meta priority vmap @receivers", "goto permit"),
     "the default": instead("i_web", 'counter name "i_web" drop', "goto permit"),

@@ -177,11 +177,11 @@ def test_a_peer_of_few_leases_is_looked_up_as_such() -> None:
         sets = compiled(leases, peer, port).sets
         return {name: len(each.elements) for name, each in sets.items() if name.startswith("e_web")}
 
-    assert made(1, "web", "tcp/80") == {"e_web_allow_exact": 1}
-    assert made(4, "web", "tcp/80") == {"e_web_allow_exact": 4}
+    assert made(1, "web", "tcp/80") == {"e_web_allow_exact16": 1}
+    assert made(4, "web", "tcp/80") == {"e_web_allow_exact16": 4}
     assert made(4, "any", "icmp") == {"e_web_allow": 1}
     assert made(5, "web", "tcp/80") == {"e_web_allow": 1}
-    assert made(5, "web/2", "tcp/80") == {"e_web_allow_exact": 1}
+    assert made(5, "web/2", "tcp/80") == {"e_web_allow_exact16": 1}
     assert made(1, "web", "tcp/80-81") == {"e_web_allow": 1}
     assert made(1, "web", "any") == {"e_web_allow": 1, "e_web_allow_portless": 6}
 
