@@ -141,8 +141,8 @@ GROUPS = {"ring": [member(number) for number in range(10)]}
 DOCUMENT = {"groups": GROUPS, "members": RULES}
 
 
-def whole(document: dict[str, Any] = DOCUMENT, everybody: tuple[Endpoint, ...] = EVERYBODY) -> Ruleset:
-    return compile_ruleset(parse(document), Endpoints(everybody), [], [TUNNEL])
+def whole(document: dict[str, Any] | None = None, everybody: tuple[Endpoint, ...] = EVERYBODY) -> Ruleset:
+    return compile_ruleset(parse(document or DOCUMENT), Endpoints(everybody), [], [TUNNEL])
 
 
 def edited(name: str, side: str, verdict: str, rules: list[Any]) -> dict[str, Any]:

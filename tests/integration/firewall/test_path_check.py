@@ -77,7 +77,7 @@ def here(paths: Paths) -> Iterator[Here]:
         )
         state = paths.run / short / "firewall.json"
         apply_ruleset(space, planned.firewall, state)
-        api = next(str(slot.ipv4) for slot in planned.live if slot.endpoint.member == "api")
+        (api,) = (str(slot.ipv4) for slot in planned.live if slot.endpoint.member == "api")
         yield Here(paths, network, planned.name, space, api)
     finally:
         for name in (space, workload):

@@ -58,10 +58,10 @@ _REAL = subprocess.run
 def watch(hosts: list[Node], world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     watch = Watch(namespace(hosts[1].short(world.network)))
 
-    def watched(*arguments: Any, **named: Any) -> Any:
+    def watched(*arguments: Any, check: bool = False, **named: Any) -> Any:
         watch()
         try:
-            return _REAL(*arguments, **named)
+            return _REAL(*arguments, check=check, **named)
         finally:
             watch()
 

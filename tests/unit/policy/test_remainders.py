@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +23,7 @@ BASE = ipaddress.ip_network("100.64.0.0/25")
 
 
 @st.composite
-def excepting(draw: Any) -> RangePeer:
+def excepting(draw: st.DrawFn) -> RangePeer:
     """A few addresses of IPv4 or IPv6, at the very start of the addresses too, and blocks among them."""
     base = draw(st.sampled_from(("100.64.0.0/25", "0.0.0.0/25", "255.255.255.128/25", "::/121", "fd00:1::6440:80/121")))
     network = ipaddress.ip_network(base)
