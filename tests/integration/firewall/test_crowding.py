@@ -73,16 +73,14 @@ def entries(site: Site, version: int) -> str:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_who_has_no_connections_any_more_takes_no_room(wire: Wire, version: int) -> None:
-    for site in wire.sites:
-        for name in ("timeout", "timeout_stream"):
-            setting = f"net.netfilter.nf_conntrack_udp_{name}=1"
-            run("ip", "netns", "exec", site.namespace, "sysctl", "-qw", setting)
     wire.enforce(OPEN, connections=LIMIT)
     web, db = find(wire, "web"), find(wire, "db")
     address = str(web.address(version))
     with listening(db, version) as server:
         assert crowd(web, db, server, version)[-1] is False
         assert all(address in entries(site, version) for site in wire.sites)
+        for site in wire.sites:
+            run("ip", "netns", "exec", site.namespace, "conntrack", "-F")
         end = time.monotonic() + 60
         while any(address in entries(site, version) for site in wire.sites):
             assert time.monotonic() < end, "the entry is still there"
