@@ -16,9 +16,10 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from .ruleset import FAMILY_TABLE, Count, Ruleset, Scripts, difference, load, mo
 _SECONDS = 30.0
 _MOST_TRIES = 100
 _FORMAT = 2
+_ENDS = re.compile(r"\bsrc=(\S+) dst=(\S+)")  # of the flow's first direction, which is listed first
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def apply_ruleset(namespace: str, desired: Ruleset, state: Path) -> Change:
             # Rules that must hold matter more than what is lost by loading them all: some counted packets.
             change = replace(change, scripts=load(desired, _counted(namespace)), difference_refused=str(error))
             _load(namespace, change.scripts)
-        for address in change.moved:
+        for address in talking(namespace, change.moved):
             forget_flows(namespace, address)
         if change or change.moved or change.before != desired:
             _remember(state, desired, *_held(namespace, change))
@@ -157,6 +159,23 @@ def _counted(namespace: str) -> dict[str, Count]:
         return _counts(namespace)
     except Unsupported:
         return {}
+
+
+def talking(namespace: str, addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those of the addresses, in their usual form, that began or received a connection that is tracked now. One look
+    for all: most addresses that move have none, and asking for each takes a process each."""
+    wanted = set(addresses)
+    found: set[str] = set()
+    for family, mark in (("ipv4", "."), ("ipv6", ":")):
+        if not any(mark in address for address in wanted):
+            continue
+        done = _run(namespace, ["conntrack", "-L", "-f", family])
+        if done.returncode != 0:
+            raise AvpnError(f"conntrack failed: {_last_line(done.stderr)}", where=f"namespace {namespace}")
+        for line in done.stdout.splitlines():
+            if ends := _ENDS.search(line):
+                found |= wanted & set(ends.groups())
+    return tuple(sorted(found))
 
 
 def forget_flows(namespace: str, address: str) -> None:

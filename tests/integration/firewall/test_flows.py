@@ -19,7 +19,7 @@ from wire import Wire, Workload, inside, opened, run
 
 from ansible_collections.akash.avpn.plugins.module_utils._manifest.schema import parse
 from ansible_collections.akash.avpn.plugins.module_utils._policy.endpoints import Endpoints
-from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters
+from ansible_collections.akash.avpn.plugins.module_utils._policy.nft import counters, talking
 
 pytestmark = pytest.mark.root
 
@@ -205,6 +205,19 @@ def test_flows_go_with_the_lease_of_an_address(wire: Wire) -> None:
     client, server = connection(wire, 4, 5432)
     with client, server:
         assert arrives(client, server), "a new connection is the new lease's own"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_who_talks_is_known_by_either_end(wire: Wire, version: int) -> None:
+    """Only those addresses' connections have to be forgotten when they move, and none may be overlooked."""
+    wire.enforce(parse(rules(["tcp/5432"])))
+    ends = {str(find(wire, name).address(version)) for name in ("web", "db")}
+    everybody = [str(each.address(number)) for each in wire.workloads for number in (4, 6)]
+    assert all(talking(site.namespace, everybody) == () for site in wire.sites)
+    client, server = connection(wire, version, 5432)
+    with client, server:
+        assert [set(talking(site.namespace, everybody)) for site in wire.sites] == [ends, ends]
+        assert all(talking(site.namespace, [end]) == (end,) for site in wire.sites for end in ends)
 
 
 @pytest.mark.parametrize("version", [4, 6])
